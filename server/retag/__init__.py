@@ -1,0 +1,3 @@
+"""Retag: a self-hosted retargeting tag."""
+
+__version__ = "0.1.0"

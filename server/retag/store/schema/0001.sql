@@ -1,0 +1,82 @@
+-- Times are UTC integer milliseconds. Visitor ids are 16 bytes, time-ordered (UUIDv7 layout).
+
+CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL, created INTEGER NOT NULL) STRICT;
+
+-- Oldest to newest by id; the newest signs, all verify.
+CREATE TABLE signing_key (
+    id INTEGER PRIMARY KEY, secret BLOB NOT NULL CHECK (length(secret) >= 32), created INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE api_key (
+    prefix TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES account, name TEXT NOT NULL,
+    hash BLOB NOT NULL, scopes TEXT NOT NULL, created INTEGER NOT NULL, last_used INTEGER, revoked INTEGER
+) STRICT;
+
+CREATE TABLE tag (
+    id INTEGER PRIMARY KEY, account INTEGER NOT NULL REFERENCES account, name TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT 'ACTIVE', config TEXT NOT NULL DEFAULT '{}',
+    created INTEGER NOT NULL, updated INTEGER NOT NULL, last_fired INTEGER
+) STRICT;
+
+-- The log: appended in the acknowledged transaction, no secondary index, folded from afterwards.
+-- standing: 0 counted, else why it is not (events.STANDINGS). The fold may correct visitor and standing.
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY, account INTEGER NOT NULL, tag INTEGER NOT NULL, visitor BLOB NOT NULL,
+    name TEXT NOT NULL, time INTEGER NOT NULL, received INTEGER NOT NULL, event_id TEXT NOT NULL,
+    source INTEGER NOT NULL, platform INTEGER NOT NULL, url TEXT NOT NULL,
+    data BLOB NOT NULL, people BLOB NOT NULL, context BLOB NOT NULL, standing INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Bots: kept apart, countable, in no audience.
+CREATE TABLE bot_log (
+    seq INTEGER PRIMARY KEY, account INTEGER NOT NULL, tag INTEGER NOT NULL, visitor BLOB NOT NULL,
+    name TEXT NOT NULL, time INTEGER NOT NULL, received INTEGER NOT NULL, event_id TEXT NOT NULL,
+    source INTEGER NOT NULL, platform INTEGER NOT NULL, url TEXT NOT NULL,
+    data BLOB NOT NULL, people BLOB NOT NULL, context BLOB NOT NULL, standing INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Named counters: 'folded' (watermark: last folded seq), 'step' (last fold step).
+CREATE TABLE progress (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+-- The (visitor, log position) file: look-ups, refolds and erasure never scan the log.
+CREATE TABLE trail (
+    visitor BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (visitor, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Who showed which identifier (people.KINDS), by account.
+CREATE TABLE identifier (
+    account INTEGER NOT NULL, kind INTEGER NOT NULL, value BLOB NOT NULL, visitor BLOB NOT NULL,
+    seen INTEGER NOT NULL, PRIMARY KEY (account, kind, value, visitor)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identifier_visitor ON identifier (visitor);
+
+CREATE TABLE audience (
+    id INTEGER PRIMARY KEY, account INTEGER NOT NULL REFERENCES account, name TEXT NOT NULL,
+    description TEXT, type TEXT NOT NULL, rule TEXT NOT NULL, build INTEGER NOT NULL,
+    created INTEGER NOT NULL, updated INTEGER NOT NULL, removed INTEGER
+) STRICT;
+
+-- A build is one rule being folded. Editing a rule makes a new build; the audience points at the new one
+-- when it is whole, and the old one's rows stay, frozen, for as long as an as_of may name them.
+CREATE TABLE build (
+    id INTEGER PRIMARY KEY, audience INTEGER NOT NULL REFERENCES audience, rule TEXT NOT NULL,
+    live_from INTEGER NOT NULL,            -- events with a greater seq reach it by the live fold
+    backfilled INTEGER NOT NULL DEFAULT 0, -- events up to this seq reached it by the backfill
+    ready INTEGER,                         -- when the backfill ended
+    retired INTEGER,                       -- when another build took over
+    retired_step INTEGER
+) STRICT;
+CREATE INDEX build_audience ON build (audience);
+
+-- One row for each visitor with anything remembered; a member while opens <= now < closes.
+CREATE TABLE member (
+    build INTEGER NOT NULL, visitor BLOB NOT NULL, opens INTEGER NOT NULL, closes INTEGER NOT NULL,
+    last INTEGER NOT NULL, memory BLOB, PRIMARY KEY (build, visitor)
+) STRICT, WITHOUT ROWID;
+
+-- The window before each change in who is in; a reader at an as_of undoes the later ones.
+CREATE TABLE transition (
+    id INTEGER PRIMARY KEY, step INTEGER NOT NULL, build INTEGER NOT NULL, visitor BLOB NOT NULL,
+    opens INTEGER NOT NULL, closes INTEGER NOT NULL, last INTEGER NOT NULL, at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX transition_visitor ON transition (build, visitor, step);
