@@ -80,3 +80,27 @@ CREATE TABLE transition (
     opens INTEGER NOT NULL, closes INTEGER NOT NULL, last INTEGER NOT NULL, at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX transition_visitor ON transition (build, visitor, step);
+
+-- Customer lists. A record is a digest (16 bytes MD5, 20 SHA-1, 32 SHA-256) of one identifier of one kind
+-- (people.KINDS); a raw record is stored as all three. `uploaded` and `removed` count what was sent, as
+-- Pinterest counts: duplicates and strangers too.
+CREATE TABLE customer_list (
+    id INTEGER PRIMARY KEY, account INTEGER NOT NULL REFERENCES account, name TEXT NOT NULL,
+    list_type TEXT NOT NULL, batches INTEGER NOT NULL DEFAULT 0, uploaded INTEGER NOT NULL DEFAULT 0,
+    removed INTEGER NOT NULL DEFAULT 0, invalid INTEGER NOT NULL DEFAULT 0,
+    exceptions TEXT NOT NULL DEFAULT '{}', created INTEGER NOT NULL, updated INTEGER NOT NULL
+) STRICT;
+CREATE TABLE customer_record (
+    list INTEGER NOT NULL, kind INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (list, kind, value)
+) STRICT, WITHOUT ROWID;
+
+-- Uploads waiting to be applied, one slice a row: operation 1 add, 0 remove; records is msgpack [[kind, value]].
+CREATE TABLE customer_slice (
+    id INTEGER PRIMARY KEY, list INTEGER NOT NULL, operation INTEGER NOT NULL, records BLOB NOT NULL
+) STRICT;
+
+-- Who a list matches, by any identifier they ever showed: kept by store.lists, and by the fold when a visitor
+-- shows a new identifier. A clause with customer_list_id holds for these visitors.
+CREATE TABLE customer_match (
+    list INTEGER NOT NULL, visitor BLOB NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (list, visitor)
+) STRICT, WITHOUT ROWID;
