@@ -81,9 +81,9 @@ CREATE TABLE transition (
 ) STRICT;
 CREATE INDEX transition_visitor ON transition (build, visitor, step);
 
--- Customer lists. A record is a digest (16 bytes MD5, 20 SHA-1, 32 SHA-256) of one identifier of one kind
--- (people.KINDS); a raw record is stored as all three. `uploaded` and `removed` count what was sent, as
--- Pinterest counts: duplicates and strangers too.
+-- Customer lists. A record is a digest (16 bytes MD5, 20 SHA-1, 32 SHA-256) of one identifier, of whichever
+-- kind; a raw record is stored as all its digests, each naming the others in `also`, so that removing one
+-- removes all. `uploaded` and `removed` count what was sent, as Pinterest counts: duplicates and strangers too.
 CREATE TABLE customer_list (
     id INTEGER PRIMARY KEY, account INTEGER NOT NULL REFERENCES account, name TEXT NOT NULL,
     list_type TEXT NOT NULL, batches INTEGER NOT NULL DEFAULT 0, uploaded INTEGER NOT NULL DEFAULT 0,
@@ -91,10 +91,11 @@ CREATE TABLE customer_list (
     exceptions TEXT NOT NULL DEFAULT '{}', created INTEGER NOT NULL, updated INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE customer_record (
-    list INTEGER NOT NULL, kind INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (list, kind, value)
+    list INTEGER NOT NULL, value BLOB NOT NULL, also BLOB, PRIMARY KEY (list, value)
 ) STRICT, WITHOUT ROWID;
 
--- Uploads waiting to be applied, one slice a row: operation 1 add, 0 remove; records is msgpack [[kind, value]].
+-- Uploads waiting to be applied, one slice a row: operation 1 add, 0 remove; records is msgpack [[digest, …]],
+-- the digests of one record together.
 CREATE TABLE customer_slice (
     id INTEGER PRIMARY KEY, list INTEGER NOT NULL, operation INTEGER NOT NULL, records BLOB NOT NULL
 ) STRICT;
