@@ -1,0 +1,64 @@
+"""Clause: a pure predicate on one event, and a bounded memory for each visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from retag.rules.fact import Fact
+from retag.rules.memory import Memory, Recall, Standing
+from retag.windows import Window
+
+Check = Callable[[Fact], bool]
+
+EVENT, ENGAGEMENT, LIST, SEED = "event", "engagement", "list", "seed"
+
+
+class Clause(msgspec.Struct, frozen=True):
+    """One condition of a rule.
+
+    `names` are the event names that it can match (None: any), `list_id` the customer list or `seeds` the seed
+    audiences when others decide it (then no event matches), `raw` the clause as the API shows it, `group` the
+    part of the rule that it stands in: `rule` (the top-level fields), `any`, `all` or `none`.
+    """
+
+    group: str
+    kind: str
+    raw: dict[str, Any]
+    recall: Recall | Standing
+    names: frozenset[str] | None = None
+    checks: tuple[Check, ...] = ()
+    needs_data: bool = False
+    list_id: int | None = None
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def retention(self) -> int:
+        """ms; EVER when a match never lapses."""
+        return self.recall.retention
+
+    def matches(self, fact: Fact) -> bool:
+        names = self.names
+        if names is not None and fact.name not in names:
+            return False
+        for check in self.checks:  # noqa: SIM110 (a generator costs more than the checks)
+            if not check(fact):
+                return False
+        return True
+
+    def value(self, fact: Fact) -> float:
+        """What the event adds towards `min_value`: its `value`; nothing when absent or negative."""
+        value = fact.data.get("value", 0)
+        return max(0.0, float(value)) if isinstance(value, int | float) else 0.0
+
+    def remember(self, memory: Memory, time: int, value: float) -> Memory:
+        """The memory with a match at `time`; the very same list when nothing changes."""
+        return self.recall.add(memory, time, value)
+
+    def merge(self, one: Memory, other: Memory) -> Memory:
+        return self.recall.merge(one, other)
+
+    def window(self, memory: Memory) -> Window:
+        return self.recall.window(memory)

@@ -1,0 +1,88 @@
+"""Conditions: what a clause asks of one event, compiled from its canonical fields to plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from retag.rules.clause import Check
+from retag.rules.fact import Fact
+from retag.rules.operators import Test, tests
+
+Operators = Mapping[str, list[Any]]
+"""`{operator: operands}`."""
+
+
+def on_codes(field: str, operators: Operators) -> Check:
+    """A test of `source`, `platform` or `tag`, which are integers."""
+    wanted = frozenset(operators.get("=", ()))
+    refused = frozenset(operators.get("!=", ()))
+    if not refused and field == "tag":
+        return lambda fact: fact.tag in wanted
+
+    def holds(fact: Fact) -> bool:
+        code = getattr(fact, field)
+        return (not wanted or code in wanted) and code not in refused
+
+    return holds
+
+
+def on_page(operators: Operators) -> Check:
+    """The URL of the page that the event came from."""
+    test = tests(operators)
+    return lambda fact: test(fact.url)
+
+
+def on_link(operators: Operators) -> Check:
+    """The pin's or product's link, else the page."""
+    test = tests(operators)
+    return lambda fact: test(link(fact))
+
+
+def on_domain(domains: list[str]) -> Check:
+    """The host of the link is one of the domains, or lies below one; `www.` makes no difference."""
+    bare = [host_of(domain) for domain in domains]
+
+    def holds(fact: Fact) -> bool:
+        host = host_of(link(fact))
+        return any(host == domain or host.endswith("." + domain) for domain in bare)
+
+    return holds
+
+
+def on_field(name: str, operators: Operators) -> Check:
+    """A field of the event data."""
+    test = tests(operators)
+    return lambda fact: test(fact.data.get(name))
+
+
+def on_item(conditions: Mapping[str, Operators]) -> Check:
+    """All conditions hold on one and the same line item; flat product fields are an item as well."""
+    wanted: list[tuple[str, Test]] = [(name, tests(operators)) for name, operators in conditions.items()]
+
+    def holds(fact: Fact) -> bool:
+        return any(all(test(item.get(name)) for name, test in wanted) for item in items(fact.data))
+
+    return holds
+
+
+def link(fact: Fact) -> str:
+    found = fact.data.get("link")
+    return found if isinstance(found, str) and found else fact.url
+
+
+def host_of(address: str) -> str:
+    """The host of a URL or bare domain, lower case, without `www.` and port; "" when there is none."""
+    try:
+        host = urlsplit(address if "//" in address else "//" + address).hostname or ""
+    except ValueError:
+        return ""
+    return host.removeprefix("www.").rstrip(".")
+
+
+def items(data: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The line items of an event, with the flat product fields as one more."""
+    listed = data.get("line_items", ())
+    found = [item for item in (listed if isinstance(listed, list) else [listed]) if isinstance(item, dict)]
+    return [*found, data] if any(key.startswith("product_") for key in data) else found

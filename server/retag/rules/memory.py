@@ -1,0 +1,90 @@
+"""What a clause remembers of one visitor, and until when it holds on that.
+
+A memory is a list of `[time, value]` pairs, newest first; `[]` is nothing. Whatever can never matter again
+is dropped: all but the newest for a plain clause, all beyond the k newest for `min_count` k, all beyond the
+shortest run that reaches `min_value`, and all that lie a whole retention before the newest. Which pairs
+remain depends on the set of pairs alone, so neither order nor repetition of merging changes the memory.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from retag.windows import EVER, NEVER, Window, after
+
+Memory = list[list[float]]
+"""`[[time: int ms, value: float], …]`, newest first."""
+
+LONGEST = 1000
+"""A run of `min_value` longer than this joins its oldest two pairs, at the older time."""
+
+
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    """How much is remembered: `count` matches, and values summing to `total`, within `retention` ms."""
+
+    retention: int
+    count: int = 1
+    total: float | None = None
+
+    @property
+    def plain(self) -> bool:
+        return self.count == 1 and self.total is None
+
+    def add(self, memory: Memory, time: int, value: float) -> Memory:
+        """The memory with one more match. Unchanged (the same list) when the match adds nothing."""
+        if self.plain:
+            return memory if memory and memory[0][0] >= time else [[time, 0]]
+        return self.merge(memory, [[time, value if self.total is not None else 0]])
+
+    def merge(self, one: Memory, other: Memory) -> Memory:
+        """The memory of both histories; the same list as `one` when `other` adds nothing."""
+        merged = self._trim(sorted(one + other, key=_newest_first))
+        return one if merged == one else merged
+
+    def window(self, memory: Memory) -> Window:
+        """From the newest match until the first instant at which too few of them are left."""
+        found, total = 0, 0.0
+        for time, value in memory:
+            found, total = found + 1, total + value
+            if self._enough(found, total):
+                window = Window(int(memory[0][0]), after(int(time), self.retention))
+                return NEVER if window.empty else window
+        return NEVER
+
+    def _enough(self, found: int, total: float) -> bool:
+        # Sums of money in floats: 0.7 + 0.1 must reach 0.8.
+        return found >= self.count and (self.total is None or round(total, 6) >= self.total)
+
+    def _trim(self, newest_first: Memory) -> Memory:
+        kept: Memory = []
+        total = 0.0
+        for pair in newest_first:
+            if after(int(pair[0]), self.retention) <= newest_first[0][0] or self._enough(len(kept), total):
+                break
+            if len(kept) < self.count or pair[1] > 0:
+                kept.append(pair)
+                total += pair[1]
+        while len(kept) > LONGEST:
+            older = kept.pop()
+            kept[-1] = [older[0], kept[-1][1] + older[1]]
+        return kept
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """Membership that others decide (customer lists, act-alikes): `[[since, 0]]` while it lasts."""
+
+    retention: int = EVER
+    plain: bool = False
+
+    def add(self, memory: Memory, time: int, value: float) -> Memory:
+        return memory or [[time, 0]]
+
+    def merge(self, one: Memory, other: Memory) -> Memory:
+        return one if not other or (one and one[0][0] <= other[0][0]) else other
+
+    def window(self, memory: Memory) -> Window:
+        return Window(int(memory[0][0]), EVER) if memory else NEVER
+
+
+def _newest_first(pair: list[float]) -> tuple[float, float]:
+    return -pair[0], -pair[1]
