@@ -1,0 +1,92 @@
+"""/v5: Pinterest's Audiences, Customer Lists, Conversion Tags and Conversions APIs, and Retag's own additions.
+
+`TABLE` is the whole interface; routes and the OpenAPI document are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from retag import errors
+from retag.web.api import audiences, conversions, customer_lists, estimates, tags, visitors
+from retag.web.api.call import Row, refusal
+from retag.web.api.call import routes as routes_of
+from retag.web.api.limits import Limits
+from retag.web.api.openapi import Document
+
+ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
+READ, WRITE = ("audiences:read", "ads_read"), ("audiences:write", "ads_write")
+SEND = ("events:write", "ads_conversions")
+PAGED = ("bookmark", "order", "page_size")
+LIST_LIMIT = 16 << 20
+
+TABLE = [
+    Row("GET", f"{ACCOUNT}/audiences", "audiences/list", "List audiences", *READ,
+        audiences.index, None, audiences.AudiencePage, (*PAGED, "ownership_type")),
+    Row("POST", f"{ACCOUNT}/audiences", "audiences/create", "Create audience", *WRITE,
+        audiences.create, audiences.AudienceCreate, audiences.AudienceView),
+    Row("POST", f"{ACCOUNT}/audiences/estimate", "audiences/estimate", "Estimate a rule's size", *READ,
+        estimates.create, estimates.EstimateRequest, estimates.EstimateView),
+    Row("GET", f"{ACCOUNT}/audiences/{{audience_id}}", "audiences/get", "Get audience", *READ,
+        audiences.get, None, audiences.AudienceView),
+    Row("PATCH", f"{ACCOUNT}/audiences/{{audience_id}}", "audiences/update", "Update or remove audience", *WRITE,
+        audiences.update, audiences.AudienceUpdate, audiences.AudienceView),
+    Row("GET", f"{ACCOUNT}/customer_lists", "customer_lists/list", "Get customer lists", *READ,
+        customer_lists.index, None, customer_lists.ListPage, PAGED),
+    Row("POST", f"{ACCOUNT}/customer_lists", "customer_lists/create", "Create customer list", *WRITE,
+        customer_lists.create, customer_lists.ListCreate, customer_lists.ListView, (), LIST_LIMIT),
+    Row("GET", f"{ACCOUNT}/customer_lists/{{customer_list_id}}", "customer_lists/get", "Get customer list", *READ,
+        customer_lists.get, None, customer_lists.ListView),
+    Row("PATCH", f"{ACCOUNT}/customer_lists/{{customer_list_id}}", "customer_lists/update",
+        "Add or remove records", *WRITE,
+        customer_lists.update, customer_lists.ListUpdate, customer_lists.ListView, (), LIST_LIMIT),
+    Row("GET", f"{ACCOUNT}/conversion_tags", "conversion_tags/list", "List conversion tags", *READ,
+        tags.index, None, tags.TagPage, ("filter_deleted",)),
+    Row("POST", f"{ACCOUNT}/conversion_tags", "conversion_tags/create", "Create conversion tag", *WRITE,
+        tags.create, tags.TagCreate, tags.TagView),
+    Row("GET", f"{ACCOUNT}/conversion_tags/{{conversion_tag_id}}", "conversion_tags/get", "Get conversion tag",
+        *READ, tags.get, None, tags.TagView),
+    Row("PATCH", f"{ACCOUNT}/conversion_tags/{{conversion_tag_id}}", "conversion_tags/update",
+        "Set a tag's status, domains and consent", "admin", "ads_write",
+        tags.update, tags.TagUpdate, tags.TagView),
+    Row("POST", f"{ACCOUNT}/events", "events/create", "Send conversions", *SEND,
+        conversions.send, conversions.EventsRequest, conversions.EventsAnswer, ("test",), conversions.LIMIT),
+    Row("GET", f"{ACCOUNT}/visitors/{{visitor}}", "visitors/get", "Look a visitor up", *READ,
+        visitors.get, None, visitors.VisitorView),
+    Row("DELETE", f"{ACCOUNT}/visitors/{{visitor}}", "visitors/erase", "Erase a visitor", "admin", "ads_write",
+        visitors.erase, None, visitors.Erased),
+]  # fmt: skip
+
+
+async def nowhere(_: Request) -> Response:
+    """Any other address under /v5."""
+    return refusal(errors.NotFound("No such address. GET /openapi.json lists the ones there are."), {})
+
+
+def routes(*more: Row) -> list[Route]:
+    """Every API route: the table, `more` rows (exports), /openapi.json, and a 404 in JSON for the rest.
+
+    They use app.state: `reader`, `journal`, `settings`, `list_work` (customer_lists.Work) and `retag_tags`.
+    """
+    rows = [*TABLE, *more]
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+    return [
+        *routes_of(rows, Limits()),
+        Route("/openapi.json", Document(rows).answer),
+        Route("/v5/{rest:path}", nowhere, methods=methods),
+    ]
+
+
+def start(state: Any) -> None:
+    """At start-up, in the loop: take up what earlier uploads left waiting."""
+    state.list_work = customer_lists.Work(state.journal)
+    state.list_work.wake()
+
+
+async def stop(state: Any) -> None:
+    """At shut-down, before the journal closes."""
+    await state.list_work.close()

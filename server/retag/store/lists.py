@@ -1,0 +1,172 @@
+"""Customer lists: records in slices, and the visitors they match.
+
+An upload is durable at once, as slices of digests; slices are applied one a transaction between the door's
+batches, each moving its records, its matches and the audiences that name the list together. So a crash in
+the middle of a million records goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import msgspec
+
+from retag import fold
+from retag.store import records
+
+FIRST_ID = 4_000_001
+SLICE = 200
+"""Records a slice: a few milliseconds of the writer."""
+ADD, REMOVE = 1, 0
+OPERATIONS = {"ADD": ADD, "REMOVE": REMOVE}
+
+COLUMNS = (
+    "id, account, name, list_type, batches, uploaded, removed, invalid, exceptions, created, updated,"
+    " (SELECT count(*) FROM customer_match m WHERE m.list = customer_list.id),"
+    " (SELECT count(*) FROM customer_slice s WHERE s.list = customer_list.id)"
+)
+
+
+class CustomerList(msgspec.Struct, frozen=True):
+    """One list; `matched` is in visitors, `waiting` in slices not yet applied."""
+
+    id: int
+    account: int
+    name: str
+    list_type: str
+    batches: int
+    uploaded: int
+    removed: int
+    invalid: int
+    exceptions: dict[str, int]
+    created: int
+    updated: int
+    matched: int
+    waiting: int
+
+
+def decode(row: tuple) -> CustomerList:  # type: ignore[type-arg]
+    """A row of COLUMNS as a CustomerList."""
+    return CustomerList(*row[:8], json.loads(row[8]), *row[9:])
+
+
+def create(cn: sqlite3.Connection, account: int, name: str, list_type: str, now: int) -> int:
+    """An empty list; its id. Ids grow, so their order is the order of creation."""
+    sql = (
+        "INSERT INTO customer_list (id, account, name, list_type, created, updated) VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    last = cn.execute("SELECT max(id) FROM customer_list").fetchone()[0]
+    list_id = max(last or 0, FIRST_ID - 1) + 1
+    cn.execute(sql, (list_id, account, name, list_type, now, now))
+    return list_id
+
+
+def enqueue(
+    cn: sqlite3.Connection, list_id: int, operation: int, batch: records.Batch, now: int, batches: int = 1
+) -> None:
+    """Make an upload durable; it takes effect slice by slice (`apply`)."""
+    rows = [
+        (list_id, operation, msgspec.msgpack.encode(batch.digests[start : start + SLICE]))
+        for start in range(0, len(batch.digests), SLICE)
+    ]
+    cn.executemany("INSERT INTO customer_slice (list, operation, records) VALUES (?, ?, ?)", rows)
+    _count(cn, list_id, operation, batch, now, batches)
+
+
+def _count(
+    cn: sqlite3.Connection, list_id: int, operation: int, batch: records.Batch, now: int, batches: int
+) -> None:
+    column = "uploaded" if operation == ADD else "removed"
+    known = cn.execute("SELECT exceptions FROM customer_list WHERE id = ?", (list_id,)).fetchone()[0]
+    reasons = json.loads(known)
+    for reason, count in batch.reasons.items():
+        reasons[reason] = reasons.get(reason, 0) + count
+    cn.execute(
+        f"UPDATE customer_list SET {column} = {column} + ?, invalid = invalid + ?, batches = batches + ?,"
+        " exceptions = ?, updated = ? WHERE id = ?",
+        (batch.valid, batch.invalid, batches, json.dumps(reasons), now, list_id),
+    )
+
+
+def apply(cn: sqlite3.Connection, now: int) -> bool:
+    """Apply the oldest waiting slice; False when none waits."""
+    row = cn.execute(
+        "SELECT s.id, s.list, s.operation, s.records, l.account FROM customer_slice s"
+        " JOIN customer_list l ON l.id = s.list ORDER BY s.id LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return False
+    slice_id, list_id, operation, packed, account = row
+    digests = msgspec.msgpack.decode(packed, type=list[tuple[bytes, ...]])
+    (_add if operation == ADD else _remove)(cn, account, list_id, digests, now)
+    cn.execute("DELETE FROM customer_slice WHERE id = ?", (slice_id,))
+    return True
+
+
+def _add(
+    cn: sqlite3.Connection, account: int, list_id: int, digests: list[records.Digests], now: int
+) -> None:
+    rows = [(list_id, one, _others(record, one)) for record in digests for one in record]
+    cn.executemany(
+        "INSERT INTO customer_record VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET also = coalesce(excluded.also, also)",
+        rows,
+    )
+    shown = visitors_showing(cn, account, {value for _, value, _ in rows})
+    fresh = [visitor for visitor in shown if not matched(cn, list_id, visitor)]
+    cn.executemany("INSERT INTO customer_match VALUES (?, ?, ?)", [(list_id, v, now) for v in fresh])
+    fold.mark_list(cn, account, list_id, fresh, [], now)
+
+
+def _remove(
+    cn: sqlite3.Connection, account: int, list_id: int, digests: list[records.Digests], now: int
+) -> None:
+    values = {one for record in digests for one in record}
+    values |= {other for value in tuple(values) for other in _siblings(cn, list_id, value)}
+    cn.executemany("DELETE FROM customer_record WHERE list = ? AND value = ?", [(list_id, v) for v in values])
+    shown = visitors_showing(cn, account, values)
+    gone = [v for v in shown if matched(cn, list_id, v) and not still_on(cn, account, list_id, v)]
+    cn.executemany("DELETE FROM customer_match WHERE list = ? AND visitor = ?", [(list_id, v) for v in gone])
+    fold.mark_list(cn, account, list_id, [], gone, now)
+
+
+def _others(record: records.Digests, one: bytes) -> bytes | None:
+    return msgspec.msgpack.encode([other for other in record if other != one]) if len(record) > 1 else None
+
+
+def _siblings(cn: sqlite3.Connection, list_id: int, value: bytes) -> list[bytes]:
+    sql = "SELECT also FROM customer_record WHERE list = ? AND value = ?"
+    row = cn.execute(sql, (list_id, value)).fetchone()
+    return msgspec.msgpack.decode(row[0], type=list[bytes]) if row and row[0] else []
+
+
+def matched(cn: sqlite3.Connection, list_id: int, visitor: bytes) -> bool:
+    """Whether the list matches the visitor now."""
+    sql = "SELECT 1 FROM customer_match WHERE list = ? AND visitor = ?"
+    return cn.execute(sql, (list_id, visitor)).fetchone() is not None
+
+
+def still_on(cn: sqlite3.Connection, account: int, list_id: int, visitor: bytes) -> bool:
+    """Whether any identifier the visitor ever showed is on the list."""
+    sql = (
+        "SELECT 1 FROM identifier i JOIN customer_record r ON r.list = ? AND r.value = i.value"
+        " WHERE i.visitor = ? AND i.account = ? LIMIT 1"
+    )
+    return cn.execute(sql, (list_id, visitor, account)).fetchone() is not None
+
+
+def visitors_showing(cn: sqlite3.Connection, account: int, values: set[bytes]) -> list[bytes]:
+    """Every visitor of the account who ever showed one of these digests, each once."""
+    sql = f"SELECT visitor FROM identifier WHERE account = ? AND kind IN ({KINDS}) AND value = ?"
+    found = {row[0]: None for value in values for row in cn.execute(sql, (account, value))}
+    return list(found)
+
+
+def lists_naming(cn: sqlite3.Connection, account: int, value: bytes) -> list[int]:
+    """The account's lists with this digest: what the fold asks when a visitor shows a new identifier."""
+    sql = (
+        "SELECT l.id FROM customer_list l JOIN customer_record r ON r.list = l.id AND r.value = ?"
+        " WHERE l.account = ?"
+    )
+    return [row[0] for row in cn.execute(sql, (value, account))]

@@ -1,0 +1,114 @@
+"""The OpenAPI document of this server, made from the same table that makes the routes: /openapi.json."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from retag import __version__
+from retag.web.api.call import Row
+
+QUERY: dict[str, dict[str, Any]] = {
+    "bookmark": {"type": "string", "description": "Cursor of the next page, from the page before."},
+    "order": {"type": "string", "enum": ["ASCENDING", "DESCENDING"], "description": "By id."},
+    "page_size": {"type": "integer", "minimum": 1, "maximum": 250, "default": 25},
+    "ownership_type": {"type": "string", "enum": ["OWNED", "RECEIVED"], "default": "OWNED"},
+    "filter_deleted": {"type": "boolean", "default": False, "description": "Leave archived tags out."},
+    "test": {"type": "boolean", "description": "Answer as always and store nothing."},
+    "format": {"type": "string", "enum": ["csv", "ndjson"], "default": "csv"},
+    "as_of": {"type": "string", "description": "An as_of of an earlier export: the same set again."},
+    "since": {"type": "string", "description": "An as_of of an earlier export: only what changed after it."},
+    "fields": {"type": "string", "description": "Columns, separated by commas."},
+}
+REFUSALS = {
+    "400": "A parameter or the body is wrong; the message names the field and the remedy.",
+    "401": "No key, or not one that is known here.",
+    "403": "The key is of another ad account, or lacks the scope.",
+    "404": "Not found.",
+    "413": "The body is too large.",
+    "429": "Too many requests this minute.",
+    "503": "Overloaded; Retry-After says when to come back.",
+}
+PATTERNS = {"visitor": {"type": "string", "minLength": 1, "maxLength": 512}}
+DIGITS = {"type": "string", "pattern": "^\\d+$", "maxLength": 18}
+ERROR = {
+    "title": "Error",
+    "type": "object",
+    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
+    "required": ["code", "message"],
+}
+
+
+class Document:
+    """The document, encoded once; an endpoint that serves it."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.body = msgspec.json.format(msgspec.json.encode(document(rows)), indent=1)
+
+    async def answer(self, _: Request) -> Response:
+        """GET /openapi.json, no key needed."""
+        return Response(self.body, media_type="application/json", headers={"cache-control": "max-age=60"})
+
+
+def document(rows: list[Row]) -> dict[str, Any]:
+    """OpenAPI 3.1 (whose schemas are JSON Schema, as msgspec writes them)."""
+    types = list({kind: None for row in rows for kind in (row.takes, row.gives) if kind is not None})
+    refs, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    known = dict(zip(types, refs, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        paths.setdefault(without_host(row.path), {})[row.method.lower()] = operation(row, known)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Retag", "version": __version__, "license": {"name": "See the project's README"}},
+        "servers": [{"url": "/v5"}],
+        "security": [{"bearer": []}, {"basic": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": ERROR} | schemas,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic"},
+            },
+        },
+    }
+
+
+def without_host(path: str) -> str:
+    return path.removeprefix("/v5")
+
+
+def operation(row: Row, known: dict[Any, Any]) -> dict[str, Any]:
+    """One operation object."""
+    given: dict[str, Any] = {
+        "operationId": row.operation,
+        "summary": row.summary,
+        "parameters": [*map(_in_path, re.findall(r"{(\w+)", row.path)), *map(_in_query, row.query)],
+        "responses": {"200": {"description": "Success", "content": _json(known.get(row.gives, {}))}}
+        | {status: _refusal(why) for status, why in REFUSALS.items()},
+        "x-retag-scope": row.scope,
+        "x-ratelimit-category": row.category,
+    }
+    if row.takes is not None:
+        given["requestBody"] = {"required": True, "content": _json(known[row.takes])}
+    return given
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": PATTERNS.get(name, DIGITS)}
+
+
+def _in_query(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": QUERY[name]}
+
+
+def _json(schema: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _refusal(why: str) -> dict[str, Any]:
+    return {"description": why, "content": _json({"$ref": "#/components/schemas/Error"})}
