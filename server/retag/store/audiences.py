@@ -62,7 +62,7 @@ def create(
     rule: dict[str, Any],
     now: int,
 ) -> int:
-    """A new audience and its first build; its id. `rule` is canonical (rules.canonical)."""
+    """A new audience and its first build; its id. `rule` is canonical (rules.echo)."""
     last = cn.execute("SELECT max(id) FROM audience").fetchone()[0]
     audience_id = max(last or 0, FIRST_ID - 1) + 1
     cn.execute(

@@ -19,6 +19,8 @@ FIRST_ID = 4_000_001
 SLICE = 200
 """Records a slice: a few milliseconds of the writer."""
 ADD, REMOVE = 1, 0
+KINDS = "1, 2, 3, 4"
+"""The kinds of identifiers that lists match (people.KINDS), as SQL."""
 OPERATIONS = {"ADD": ADD, "REMOVE": REMOVE}
 
 COLUMNS = (

@@ -88,8 +88,7 @@ async def create(call: Call) -> AudienceView:
     same_account(wanted.ad_account_id, call.account)
     title = text("name", wanted.name, NAME_LIMIT)
     description = wanted.description and text("description", wanted.description, DESCRIPTION_LIMIT)
-    rules.parse(wanted.audience_type, wanted.rule)
-    rule = rules.canonical(wanted.rule)
+    rule = rules.echo(rules.parse(wanted.audience_type, wanted.rule))
 
     def write(cn: sqlite3.Connection) -> int:
         check_references(cn, call.account, rule)
@@ -132,8 +131,7 @@ def _changes(known: audiences.Audience, wanted: AudienceUpdate) -> dict[str, Any
             "description", wanted.description, DESCRIPTION_LIMIT
         )
     if wanted.rule is not None:
-        rules.parse(known.type, wanted.rule)
-        changes["rule"] = rules.canonical(wanted.rule)
+        changes["rule"] = rules.echo(rules.parse(known.type, wanted.rule))
     return changes
 
 
@@ -161,7 +159,7 @@ async def view(call: Call, audience: audiences.Audience) -> AudienceView:
         name=audience.name,
         audience_type=audience.type,
         description=audience.description,
-        rule=rules.echo(audience.rule),
+        rule=audience.rule,
         size=size,
         status=status(audience, size, call.state.settings.too_small),
         created_timestamp=audience.created // 1000,
@@ -185,8 +183,8 @@ def check_references(cn: sqlite3.Connection, account: int, rule: dict[str, Any])
             named = clause.get(field) or []
             for one in named if isinstance(named, list) else [named]:
                 sql = f"SELECT 1 FROM {table} WHERE id = ? AND account = ?"
-                if cn.execute(sql, (number(field, str(one)), account)).fetchone() is None:
-                    raise errors.Invalid(field, f"{one} is no {table.replace('_', ' ')} of this ad account")
+                if cn.execute(sql, (number(f"rule.{field}", str(one)), account)).fetchone() is None:
+                    raise errors.Invalid(f"rule.{field}", f"{one} is no {table.replace('_', ' ')} of this ad account")
 
 
 def same_account(named: str | int | None, account: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,6 +17,12 @@ from retag.web.api.call import Call
 LIMIT = 8 << 20
 SMALL = 16 << 10
 """Bodies up to this size are decoded on the loop: about 10 events, under a millisecond."""
+
+
+class EventsRequest(msgspec.Struct):
+    """The body: 1 to 1,000 events. What an event may hold is `ingest.server_events`' to say."""
+
+    data: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=1000)]
 
 
 class EventAnswer(msgspec.Struct):

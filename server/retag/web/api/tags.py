@@ -134,6 +134,11 @@ def host(field: str, value: str) -> str:
     return lower
 
 
+async def refresh(call: Call) -> None:
+    """Let the door know at once; other processes see it when they start."""
+    call.state.reload_tags(await call.state.reader.all(tags.SELECT, ()))
+
+
 async def find(call: Call, tag_id: int) -> tags.Row:
     """The account's tag, or NotFound."""
     row = await call.state.reader.one(f"{tags.SELECT} WHERE account = ? AND id = ?", (call.account, tag_id))
@@ -144,7 +149,7 @@ async def find(call: Call, tag_id: int) -> tags.Row:
 
 def view(call: Call, tag: tags.Row) -> TagView:
     """A tag as an answer shows it."""
-    configs = {key: False for key in AEM} | {"md_frequency": 1} | tag.config.get("configs", {})
+    configs = dict.fromkeys(AEM, False) | {"md_frequency": 1} | tag.config.get("configs", {})
     return TagView(
         ad_account_id=str(tag.account),
         id=str(tag.id),
