@@ -35,7 +35,8 @@ def test_mobile_ad_id_matches_in_either_case():
 
 @pytest.mark.parametrize(
     "record",
-    ["undefined", "null", "", "ann@", "@mail.example", "a" * 64 + "g", "test@test.com", hashlib.sha256(b"").hexdigest(),
+    ["undefined", "null", "", "ann@", "@mail.example", "a" * 64 + "g", "test@test.com",
+     hashlib.sha256(b"").hexdigest(),
      "00000000-0000-0000-0000-000000000000", "x" * 400 + "@mail.example"],
 )  # fmt: skip
 def test_junk_is_refused_with_a_reason(record):

@@ -1,7 +1,7 @@
 """What can go wrong, each with the HTTP status and code it deserves, and what to do about it.
 
-API errors answer `{code, message}` in the codes of Pinterest's reference; `outcome` is the door's word for the
-same refusal (contract: the closed list of outcomes), None where the door never says it.
+API errors answer `{code, message}` in the codes of Pinterest's reference; `outcome` is the door's word for
+the same refusal (contract: the closed list of outcomes), None where the door never says it.
 """
 
 from __future__ import annotations

@@ -53,24 +53,34 @@ def decode(row: tuple[Any, ...]) -> Audience:
     return Audience(*row[:5], json.loads(row[5]), *row[6:])
 
 
-def create(
-    cn: sqlite3.Connection,
-    account: int,
-    name: str,
-    description: str | None,
-    kind: str,
-    rule: dict[str, Any],
-    now: int,
-) -> int:
-    """A new audience and its first build; its id. `rule` is canonical (rules.echo)."""
+class Wanted(msgspec.Struct, frozen=True):
+    """A new audience; `rule` is canonical (rules.echo)."""
+
+    name: str
+    description: str | None
+    type: str
+    rule: dict[str, Any]
+
+
+def create(cn: sqlite3.Connection, account: int, wanted: Wanted, now: int) -> int:
+    """A new audience and its first build; its id, above all others."""
     last = cn.execute("SELECT max(id) FROM audience").fetchone()[0]
     audience_id = max(last or 0, FIRST_ID - 1) + 1
     cn.execute(
         "INSERT INTO audience (id, account, name, description, type, rule, build, created, updated)"
         " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)",
-        (audience_id, account, name, description, kind, json.dumps(rule), now, now),
+        (
+            audience_id,
+            account,
+            wanted.name,
+            wanted.description,
+            wanted.type,
+            json.dumps(wanted.rule),
+            now,
+            now,
+        ),
     )
-    build = fold.start_build(cn, audience_id, rule, now, rule.get("prefill", True))
+    build = fold.start_build(cn, audience_id, wanted.rule, now, wanted.rule.get("prefill", True))
     cn.execute("UPDATE audience SET build = ? WHERE id = ?", (build, audience_id))
     return audience_id
 

@@ -16,8 +16,8 @@ from retag import fold
 from retag.store import records
 
 FIRST_ID = 4_000_001
-SLICE = 200
-"""Records a slice: a few milliseconds of the writer."""
+PART = 20
+"""Slices stored in one transaction: some hundred kilobytes."""
 ADD, REMOVE = 1, 0
 KINDS = "1, 2, 3, 4"
 """The kinds of identifiers that lists match (people.KINDS), as SQL."""
@@ -64,30 +64,23 @@ def create(cn: sqlite3.Connection, account: int, name: str, list_type: str, now:
     return list_id
 
 
-def enqueue(
-    cn: sqlite3.Connection, list_id: int, operation: int, batch: records.Batch, now: int, batches: int = 1
-) -> None:
-    """Make an upload durable; it takes effect slice by slice (`apply`)."""
-    rows = [
-        (list_id, operation, msgspec.msgpack.encode(batch.digests[start : start + SLICE]))
-        for start in range(0, len(batch.digests), SLICE)
-    ]
+def enqueue(cn: sqlite3.Connection, list_id: int, operation: int, slices: list[bytes]) -> None:
+    """Make slices durable; each takes effect by `apply`."""
+    rows = [(list_id, operation, packed) for packed in slices]
     cn.executemany("INSERT INTO customer_slice (list, operation, records) VALUES (?, ?, ?)", rows)
-    _count(cn, list_id, operation, batch, now, batches)
 
 
-def _count(
-    cn: sqlite3.Connection, list_id: int, operation: int, batch: records.Batch, now: int, batches: int
-) -> None:
+def count(cn: sqlite3.Connection, list_id: int, operation: int, batch: records.Batch, now: int) -> None:
+    """Add an upload to the list's counts, as one batch."""
     column = "uploaded" if operation == ADD else "removed"
     known = cn.execute("SELECT exceptions FROM customer_list WHERE id = ?", (list_id,)).fetchone()[0]
     reasons = json.loads(known)
-    for reason, count in batch.reasons.items():
-        reasons[reason] = reasons.get(reason, 0) + count
+    for reason, times in batch.reasons.items():
+        reasons[reason] = reasons.get(reason, 0) + times
     cn.execute(
-        f"UPDATE customer_list SET {column} = {column} + ?, invalid = invalid + ?, batches = batches + ?,"
+        f"UPDATE customer_list SET {column} = {column} + ?, invalid = invalid + ?, batches = batches + 1,"
         " exceptions = ?, updated = ? WHERE id = ?",
-        (batch.valid, batch.invalid, batches, json.dumps(reasons), now, list_id),
+        (batch.valid, batch.invalid, json.dumps(reasons), now, list_id),
     )
 
 
@@ -100,8 +93,7 @@ def apply(cn: sqlite3.Connection, now: int) -> bool:
     if row is None:
         return False
     slice_id, list_id, operation, packed, account = row
-    digests = msgspec.msgpack.decode(packed, type=list[tuple[bytes, ...]])
-    (_add if operation == ADD else _remove)(cn, account, list_id, digests, now)
+    (_add if operation == ADD else _remove)(cn, account, list_id, records.unpack(packed), now)
     cn.execute("DELETE FROM customer_slice WHERE id = ?", (slice_id,))
     return True
 

@@ -1,7 +1,6 @@
 """Customer list records: one comma-separated string becomes digests to match.
 
-A record is an e-mail address, a mobile ad id, an opaque id, or the MD5, SHA-1 or SHA-256 of one in hexadecimal.
-A raw record becomes all its digests, because a visitor may have shown any of them; the raw text goes no
+A record is an e-mail address, a mobile ad id, an opaque id, or the MD5, SHA-1 or SHA-256 of one in hex. A raw record becomes all its digests, because a visitor may have shown any of them; the raw text goes no
 further than this file. https://developers.pinterest.com/docs/api/v5/customer_lists-create
 """
 
@@ -25,7 +24,10 @@ TYPES = {
 }
 """`list_type` and how its raw records read. PHONE and EXTERNAL_ID are Retag's own."""
 
+SLICE = 200
+"""Records a slice: a few milliseconds of the writer."""
 RAW_LIMIT = 320
+SEPARATED = re.compile(r"[^,\r\n]+")
 HASH = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
 EMAIL = re.compile(r"[^@\s,]{1,64}@[^@\s,]+\.[^@\s,]+")
 MAID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -36,14 +38,11 @@ Digests = tuple[bytes, ...]
 
 
 class Batch(msgspec.Struct):
-    """What a list of records came to: `digests` one tuple a valid record, `reasons` a count for each refusal."""
+    """What some records came to: `slices` packed for `store.lists`, and a count of refusals by reason."""
 
-    digests: list[Digests]
+    slices: list[bytes]
+    valid: int
     reasons: dict[str, int]
-
-    @property
-    def valid(self) -> int:
-        return len(self.digests)
 
     @property
     def invalid(self) -> int:
@@ -51,20 +50,32 @@ class Batch(msgspec.Struct):
 
 
 def split(records: str) -> Iterator[str]:
-    """The records of one comma-separated string; empty ones (a trailing comma) are none."""
-    return (record for part in records.replace("\n", ",").split(",") if (record := part.strip()))
+    """The records of one comma-separated string, one at a time; empty ones (a trailing comma) are none."""
+    return (record for found in SEPARATED.finditer(records) if (record := found[0].strip()))
 
 
 def digest(records: Iterable[str], list_type: str) -> Batch:
-    """Every record as its digests. About 2 µs a hash and 6 µs a raw record."""
-    batch = Batch([], {})
+    """Every record as its digests, SLICE records a slice. About 3 µs a hash and 10 µs a raw record."""
+    batch = Batch([], 0, {})
+    waiting: list[Digests] = []
     for record in records:
         found = read(record, TYPES[list_type])
         if isinstance(found, str):
             batch.reasons[found] = batch.reasons.get(found, 0) + 1
-        else:
-            batch.digests.append(found)
+            continue
+        waiting.append(found)
+        batch.valid += 1
+        if len(waiting) == SLICE:
+            batch.slices.append(msgspec.msgpack.encode(waiting))
+            waiting = []
+    if waiting:
+        batch.slices.append(msgspec.msgpack.encode(waiting))
     return batch
+
+
+def unpack(packed: bytes) -> list[Digests]:
+    """The records of one slice."""
+    return msgspec.msgpack.decode(packed, type=list[Digests])
 
 
 def read(record: str, manner: str) -> Digests | str:

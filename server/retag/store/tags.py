@@ -1,4 +1,4 @@
-"""Tags as rows: a name, a status and a configuration in JSON (what `ingest.Tag` reads, and what is echoed)."""
+"""Tags as rows: a name, a status and a configuration in JSON (what `ingest.Tag` reads)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def create(cn: sqlite3.Connection, account: int, name: str, config: dict[str, An
 
 
 def update(
-    cn: sqlite3.Connection, tag_id: int, name: str, status: str, config: dict[str, Any], now: int
+    cn: sqlite3.Connection, tag_id: int, now: int, *, name: str, status: str, config: dict[str, Any]
 ) -> None:
+    """Set all that can be set."""
     sql = "UPDATE tag SET name = ?, status = ?, config = ?, updated = ? WHERE id = ?"
     cn.execute(sql, (name, status, json.dumps(config), now, tag_id))

@@ -1,4 +1,4 @@
-"""/v5: Pinterest's Audiences, Customer Lists, Conversion Tags and Conversions APIs, and Retag's own additions.
+"""/v5: Pinterest's Audiences, Customer Lists, Conversion Tags and Conversions APIs, and Retag's additions.
 
 `TABLE` is the whole interface; routes and the OpenAPI document are made from it.
 """
@@ -22,42 +22,46 @@ ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
 READ, WRITE = ("audiences:read", "ads_read"), ("audiences:write", "ads_write")
 SEND = ("events:write", "ads_conversions")
 PAGED = ("bookmark", "order", "page_size")
+AUDIENCES, LISTS = f"{ACCOUNT}/audiences", f"{ACCOUNT}/customer_lists"
+TAGS, VISITOR = f"{ACCOUNT}/conversion_tags", f"{ACCOUNT}/visitors/{{visitor}}"
+AUDIENCE, LIST = f"{AUDIENCES}/{{audience_id}}", f"{LISTS}/{{customer_list_id}}"
+TAG = f"{TAGS}/{{conversion_tag_id}}"
 LIST_LIMIT = 16 << 20
 
 TABLE = [
-    Row("GET", f"{ACCOUNT}/audiences", "audiences/list", "List audiences", *READ,
+    Row("GET", AUDIENCES, "audiences/list", "List audiences", *READ,
         audiences.index, None, audiences.AudiencePage, (*PAGED, "ownership_type")),
-    Row("POST", f"{ACCOUNT}/audiences", "audiences/create", "Create audience", *WRITE,
+    Row("POST", AUDIENCES, "audiences/create", "Create audience", *WRITE,
         audiences.create, audiences.AudienceCreate, audiences.AudienceView),
-    Row("POST", f"{ACCOUNT}/audiences/estimate", "audiences/estimate", "Estimate a rule's size", *READ,
+    Row("POST", f"{AUDIENCES}/estimate", "audiences/estimate", "Estimate a rule's size", *READ,
         estimates.create, estimates.EstimateRequest, estimates.EstimateView),
-    Row("GET", f"{ACCOUNT}/audiences/{{audience_id}}", "audiences/get", "Get audience", *READ,
+    Row("GET", AUDIENCE, "audiences/get", "Get audience", *READ,
         audiences.get, None, audiences.AudienceView),
-    Row("PATCH", f"{ACCOUNT}/audiences/{{audience_id}}", "audiences/update", "Update or remove audience", *WRITE,
+    Row("PATCH", AUDIENCE, "audiences/update", "Update or remove audience", *WRITE,
         audiences.update, audiences.AudienceUpdate, audiences.AudienceView),
-    Row("GET", f"{ACCOUNT}/customer_lists", "customer_lists/list", "Get customer lists", *READ,
+    Row("GET", LISTS, "customer_lists/list", "Get customer lists", *READ,
         customer_lists.index, None, customer_lists.ListPage, PAGED),
-    Row("POST", f"{ACCOUNT}/customer_lists", "customer_lists/create", "Create customer list", *WRITE,
+    Row("POST", LISTS, "customer_lists/create", "Create customer list", *WRITE,
         customer_lists.create, customer_lists.ListCreate, customer_lists.ListView, (), LIST_LIMIT),
-    Row("GET", f"{ACCOUNT}/customer_lists/{{customer_list_id}}", "customer_lists/get", "Get customer list", *READ,
+    Row("GET", LIST, "customer_lists/get", "Get customer list", *READ,
         customer_lists.get, None, customer_lists.ListView),
-    Row("PATCH", f"{ACCOUNT}/customer_lists/{{customer_list_id}}", "customer_lists/update",
+    Row("PATCH", LIST, "customer_lists/update",
         "Add or remove records", *WRITE,
         customer_lists.update, customer_lists.ListUpdate, customer_lists.ListView, (), LIST_LIMIT),
-    Row("GET", f"{ACCOUNT}/conversion_tags", "conversion_tags/list", "List conversion tags", *READ,
+    Row("GET", TAGS, "conversion_tags/list", "List conversion tags", *READ,
         tags.index, None, tags.TagPage, ("filter_deleted",)),
-    Row("POST", f"{ACCOUNT}/conversion_tags", "conversion_tags/create", "Create conversion tag", *WRITE,
+    Row("POST", TAGS, "conversion_tags/create", "Create conversion tag", *WRITE,
         tags.create, tags.TagCreate, tags.TagView),
-    Row("GET", f"{ACCOUNT}/conversion_tags/{{conversion_tag_id}}", "conversion_tags/get", "Get conversion tag",
-        *READ, tags.get, None, tags.TagView),
-    Row("PATCH", f"{ACCOUNT}/conversion_tags/{{conversion_tag_id}}", "conversion_tags/update",
+    Row("GET", TAG, "conversion_tags/get", "Get conversion tag", *READ,
+        tags.get, None, tags.TagView),
+    Row("PATCH", TAG, "conversion_tags/update",
         "Set a tag's status, domains and consent", "admin", "ads_write",
         tags.update, tags.TagUpdate, tags.TagView),
     Row("POST", f"{ACCOUNT}/events", "events/create", "Send conversions", *SEND,
         conversions.send, conversions.EventsRequest, conversions.EventsAnswer, ("test",), conversions.LIMIT),
-    Row("GET", f"{ACCOUNT}/visitors/{{visitor}}", "visitors/get", "Look a visitor up", *READ,
+    Row("GET", VISITOR, "visitors/get", "Look a visitor up", *READ,
         visitors.get, None, visitors.VisitorView),
-    Row("DELETE", f"{ACCOUNT}/visitors/{{visitor}}", "visitors/erase", "Erase a visitor", "admin", "ads_write",
+    Row("DELETE", VISITOR, "visitors/erase", "Erase a visitor", "admin", "ads_write",
         visitors.erase, None, visitors.Erased),
 ]  # fmt: skip
 

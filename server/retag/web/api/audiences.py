@@ -89,10 +89,11 @@ async def create(call: Call) -> AudienceView:
     title = text("name", wanted.name, NAME_LIMIT)
     description = wanted.description and text("description", wanted.description, DESCRIPTION_LIMIT)
     rule = rules.echo(rules.parse(wanted.audience_type, wanted.rule))
+    new = audiences.Wanted(title, description, wanted.audience_type, rule)
 
     def write(cn: sqlite3.Connection) -> int:
         check_references(cn, call.account, rule)
-        return audiences.create(cn, call.account, title, description, wanted.audience_type, rule, call.now)
+        return audiences.create(cn, call.account, new, call.now)
 
     audience_id = await call.state.journal.write(write)
     return await view(call, await find(call, audience_id))
@@ -184,7 +185,9 @@ def check_references(cn: sqlite3.Connection, account: int, rule: dict[str, Any])
             for one in named if isinstance(named, list) else [named]:
                 sql = f"SELECT 1 FROM {table} WHERE id = ? AND account = ?"
                 if cn.execute(sql, (number(f"rule.{field}", str(one)), account)).fetchone() is None:
-                    raise errors.Invalid(f"rule.{field}", f"{one} is no {table.replace('_', ' ')} of this ad account")
+                    raise errors.Invalid(
+                        f"rule.{field}", f"{one} is no {table.replace('_', ' ')} of this ad account"
+                    )
 
 
 def same_account(named: str | int | None, account: int) -> None:

@@ -29,7 +29,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 async def require(request: Request, scope: str, account: int) -> Caller:
-    """The caller, or Unauthorized (no, wrong or revoked key), or Forbidden (another account, no such scope)."""
+    """The caller, or Unauthorized (no, wrong or revoked key), or Forbidden (not its account or scope)."""
     caller = await identify(request)
     if caller.account != account:
         raise errors.Forbidden("The key belongs to another ad account: use a key of this one.")
@@ -53,7 +53,7 @@ async def identify(request: Request) -> Caller:
 
 
 def presented(header: str) -> str:
-    """The key in an Authorization header, '' without one: `Bearer KEY`, or Basic with it as user or password."""
+    """The key in an Authorization header, '' without one: Bearer, or Basic with it as user or password."""
     manner, _, given = header.strip().partition(" ")
     if manner.lower() == "bearer":
         return given.strip()[:LONGEST]

@@ -6,7 +6,6 @@ https://developers.pinterest.com/docs/api/v5/customer_lists-create
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from typing import Any
 
@@ -40,7 +39,7 @@ class Counts(msgspec.Struct):
 
 
 class ListView(msgspec.Struct):
-    """What an answer shows. Times are Unix seconds; `num_matched_visitors` and `record_counts` are Retag's."""
+    """What an answer shows. Times are Unix seconds; the matches and `record_counts` are Retag's."""
 
     ad_account_id: str
     id: str
@@ -93,12 +92,8 @@ async def create(call: Call) -> ListView:
     title = text("name", wanted.name, NAME_LIMIT)
     batch = await digest(wanted.records, kind)
 
-    def write(cn: sqlite3.Connection) -> int:
-        list_id = lists.create(cn, call.account, title, kind, call.now)
-        lists.enqueue(cn, list_id, lists.ADD, batch, call.now)
-        return list_id
-
-    list_id = await call.state.journal.write(write)
+    list_id = await call.state.journal.write(lambda cn: lists.create(cn, call.account, title, kind, call.now))
+    await _store(call, list_id, lists.ADD, batch)
     return await _answer(call, list_id)
 
 
@@ -109,9 +104,16 @@ async def update(call: Call) -> ListView:
     if wanted.operation_type not in lists.OPERATIONS:
         raise errors.Invalid("operation_type", f"must be ADD or REMOVE, not {wanted.operation_type[:40]!r}")
     batch = await digest(wanted.records, known.list_type)
-    operation = lists.OPERATIONS[wanted.operation_type]
-    await call.state.journal.write(lambda cn: lists.enqueue(cn, known.id, operation, batch, call.now))
+    await _store(call, known.id, lists.OPERATIONS[wanted.operation_type], batch)
     return await _answer(call, known.id)
+
+
+async def _store(call: Call, list_id: int, operation: int, batch: records.Batch) -> None:
+    """Durable in parts, so that a large upload does not hold the writer; counted when it is whole."""
+    for start in range(0, len(batch.slices), lists.PART):
+        part = batch.slices[start : start + lists.PART]
+        await call.state.journal.write(lambda cn, part=part: lists.enqueue(cn, list_id, operation, part))
+    await call.state.journal.write(lambda cn: lists.count(cn, list_id, operation, batch, call.now))
 
 
 async def _answer(call: Call, list_id: int) -> ListView:
@@ -184,7 +186,7 @@ class Work:
         while self._woken.is_set():
             self._woken.clear()
             while await self.journal.write(lambda cn: lists.apply(cn, time.time_ns() // 1_000_000)):
-                await asyncio.sleep(0)
+                pass
 
     async def close(self) -> None:
         """Stop between two slices; what waits goes on at the next start."""

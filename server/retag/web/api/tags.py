@@ -100,7 +100,7 @@ async def update(call: Call) -> TagView:
     config = known.config | _config(wanted)
 
     def write(cn: sqlite3.Connection) -> None:
-        tags.update(cn, known.id, name, status, config, call.now)
+        tags.update(cn, known.id, call.now, name=name, status=status, config=config)
 
     await call.state.journal.write(write)
     await refresh(call)
