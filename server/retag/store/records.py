@@ -1,7 +1,8 @@
 """Customer list records: one comma-separated string becomes digests to match.
 
-A record is an e-mail address, a mobile ad id, an opaque id, or the MD5, SHA-1 or SHA-256 of one in hex. A raw record becomes all its digests, because a visitor may have shown any of them; the raw text goes no
-further than this file. https://developers.pinterest.com/docs/api/v5/customer_lists-create
+A record is an e-mail address, a mobile ad id, an opaque id, or the MD5, SHA-1 or SHA-256 of one in hex. A raw
+record becomes all its digests, because a visitor may have shown any of them; raw text goes no further.
+https://developers.pinterest.com/docs/api/v5/customer_lists-create
 """
 
 from __future__ import annotations

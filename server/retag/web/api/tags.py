@@ -58,6 +58,7 @@ class TagView(msgspec.Struct, omit_defaults=True):
     configs: dict[str, Any]
     version: str = ""
     last_fired_time_ms: int | None = None
+    enhanced_match_status: str | None = None
     retag: dict[str, Any] = {}
 
 
