@@ -8,35 +8,35 @@ from __future__ import annotations
 import base64
 import binascii
 import sqlite3
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from retag import errors, rules
 from retag.store import audiences, members
-from retag.web.api.call import Call, number
+from retag.web.api.call import NAME_LIMIT, Call, Name, closed, number
 
-NAME_LIMIT = 256
 DESCRIPTION_LIMIT = 2_000
+Description = Annotated[str, msgspec.Meta(max_length=DESCRIPTION_LIMIT)]
 
 
 class AudienceCreate(msgspec.Struct):
     """The body of a creation. `description` may be null or empty, as the official SDK sends it."""
 
-    name: str
-    audience_type: str
+    name: Name
+    audience_type: Annotated[str, closed("CUSTOMER_LIST", "VISITOR", "ENGAGEMENT", "ACTALIKE")]
     rule: dict[str, Any]
-    description: str | None = None
+    description: Description | None = None
     ad_account_id: str | int | None = None
 
 
 class AudienceUpdate(msgspec.Struct):
     """The body of an update: any of these."""
 
-    name: str | None = None
+    name: Name | None = None
     rule: dict[str, Any] | None = None
-    description: str | None = None
-    operation_type: str | None = None
+    description: Description | None = None
+    operation_type: Annotated[str, closed("UPDATE", "REMOVE")] | None = None
     ad_account_id: str | int | None = None
 
 

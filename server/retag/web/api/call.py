@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from retag import errors
 from retag.web.api import auth
@@ -21,6 +22,13 @@ from retag.web.api.limits import Limits, check
 
 MIB = 1 << 20
 T = TypeVar("T")
+NAME_LIMIT = 256
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LIMIT)]
+
+
+def closed(*allowed: str) -> msgspec.Meta:
+    """A closed list of texts, for the document; the handler checks it, to say what is allowed."""
+    return msgspec.Meta(extra_json_schema={"enum": list(allowed)})
 
 
 class Call:
@@ -84,14 +92,19 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Endpoint:
-    """All the operations of one path."""
+    """All the operations of one path, as an ASGI app: so that it, not Starlette, answers other methods."""
 
     def __init__(self, rows: dict[str, Row], limits: Limits) -> None:
         self.rows = rows
         self.limits = limits
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self.answer(request)
+        await response(scope, receive, send)
+
     async def answer(self, request: Request) -> Response:
-        """The Starlette endpoint: never raises a RetagError, answers it."""
+        """The answer to one request; a RetagError is one too."""
         headers: dict[str, str] = {}
         try:
             given = await self._run(request, headers)
@@ -130,8 +143,7 @@ def routes(rows: list[Row], limits: Limits) -> list[Route]:
     paths: dict[str, dict[str, Row]] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method] = row
-    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-    return [Route(path, Endpoint(found, limits).answer, methods=methods) for path, found in paths.items()]
+    return [Route(path, Endpoint(found, limits)) for path, found in paths.items()]
 
 
 def reply(value: Any, headers: dict[str, str]) -> Response:

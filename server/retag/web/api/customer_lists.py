@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from retag import errors
 from retag.store import lists, records
-from retag.web.api.audiences import NAME_LIMIT, bookmark, read_bookmark, text
-from retag.web.api.call import Call
+from retag.web.api.audiences import bookmark, read_bookmark, text
+from retag.web.api.call import NAME_LIMIT, Call, Name, closed
 
 
 class ListCreate(msgspec.Struct):
     """The body of a creation: `records` is one comma-separated string."""
 
-    name: str
-    records: str
-    list_type: str | None = None
+    name: Name
+    records: Annotated[str, msgspec.Meta(min_length=1)]
+    list_type: Annotated[str, closed(*records.TYPES)] | None = None
     ad_account_id: str | int | None = None
 
 
 class ListUpdate(msgspec.Struct):
-    operation_type: str
-    records: str
+    operation_type: Annotated[str, closed("ADD", "REMOVE")]
+    records: Annotated[str, msgspec.Meta(min_length=1)]
     ad_account_id: str | int | None = None
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from retag import errors
 from retag.store import tags
-from retag.web.api.audiences import NAME_LIMIT, text
-from retag.web.api.call import Call
+from retag.web.api.audiences import text
+from retag.web.api.call import NAME_LIMIT, Call, Name, closed
 
 AEM = ("aem_enabled", "aem_fnln_enabled", "aem_ph_enabled", "aem_ge_enabled", "aem_db_enabled",
        "aem_loc_enabled", "aem_external_id_enabled")  # fmt: skip
@@ -26,7 +26,7 @@ HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]{0,62}\.?)+(:[0-9]{1,5})?")
 class TagCreate(msgspec.Struct):
     """The body of a creation. Enhanced-match switches are kept and echoed."""
 
-    name: str
+    name: Name
     aem_enabled: bool | None = None
     aem_fnln_enabled: bool | None = None
     aem_ph_enabled: bool | None = None
@@ -40,10 +40,10 @@ class TagCreate(msgspec.Struct):
 class TagUpdate(msgspec.Struct):
     """Retag's own: any of these. `domains` are the shop's hosts, `*.` for every subdomain."""
 
-    name: str | None = None
-    status: str | None = None
+    name: Name | None = None
+    status: Annotated[str, closed("ACTIVE", "PAUSED", "ARCHIVED")] | None = None
     domains: list[str] | None = None
-    consent: str | None = None
+    consent: Annotated[str, closed("required", "opt-out", "off")] | None = None
     params: list[str] | None = None
 
 
