@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 
+from retag.rules.fields import FIELDS
 from retag.web.api import TABLE
 from retag.web.api.openapi import document
 
@@ -84,3 +85,13 @@ def test_every_route_is_documented_and_every_reference_resolves():
     }
     for name in (part.split('"')[0] for part in text.split("#/components/schemas/")[1:]):
         assert name in ours["components"]["schemas"]
+
+
+def test_the_rule_shows_every_field_of_the_reference_and_of_the_language():
+    """Nothing can be said in a rule that the document does not name."""
+    ours = document(TABLE)["components"]["schemas"]["AudienceCreate"]["properties"]["rule"]["properties"]
+    assert set(FIELDS) <= set(ours)
+    files = list(REFERENCE.glob("audiences.json"))
+    for name in files:
+        schemas = json.loads(name.read_text())["components"]["schemas"]
+        assert set(schemas["AudienceRule"]["properties"]) <= set(ours)

@@ -15,6 +15,7 @@ import msgspec
 from retag import errors, rules
 from retag.store import audiences, members
 from retag.web.api.call import NAME_LIMIT, Call, Name, closed, number
+from retag.web.api.rule_schema import AudienceRule
 
 DESCRIPTION_LIMIT = 2_000
 Description = Annotated[str, msgspec.Meta(max_length=DESCRIPTION_LIMIT)]
@@ -25,7 +26,7 @@ class AudienceCreate(msgspec.Struct):
 
     name: Name
     audience_type: Annotated[str, closed("CUSTOMER_LIST", "VISITOR", "ENGAGEMENT", "ACTALIKE")]
-    rule: dict[str, Any]
+    rule: AudienceRule
     description: Description | None = None
     ad_account_id: str | int | None = None
 
@@ -34,7 +35,7 @@ class AudienceUpdate(msgspec.Struct):
     """The body of an update: any of these."""
 
     name: Name | None = None
-    rule: dict[str, Any] | None = None
+    rule: AudienceRule | None = None
     description: Description | None = None
     operation_type: Annotated[str, closed("UPDATE", "REMOVE")] | None = None
     ad_account_id: str | int | None = None
@@ -48,7 +49,7 @@ class AudienceView(msgspec.Struct, omit_defaults=False):
     name: str
     audience_type: str
     description: str | None
-    rule: dict[str, Any]
+    rule: AudienceRule
     size: int | None
     status: str
     created_timestamp: int
@@ -181,13 +182,19 @@ def check_references(cn: sqlite3.Connection, account: int, rule: dict[str, Any])
     tables = {"visitor_source_id": "tag", "customer_list_id": "customer_list", "seed_id": "audience"}
     for clause in audiences.clauses_of(rule):
         for field, table in tables.items():
-            named = clause.get(field) or []
-            for one in named if isinstance(named, list) else [named]:
+            for one in flat(clause.get(field)):
                 sql = f"SELECT 1 FROM {table} WHERE id = ? AND account = ?"
                 if cn.execute(sql, (number(f"rule.{field}", str(one)), account)).fetchone() is None:
                     raise errors.Invalid(
                         f"rule.{field}", f"{one} is no {table.replace('_', ' ')} of this ad account"
                     )
+
+
+def flat(named: Any) -> list[Any]:
+    """The values of a field: one, several, or under operators."""
+    if isinstance(named, dict):
+        return [one for value in named.values() for one in flat(value)]
+    return named if isinstance(named, list) else [] if named is None else [named]
 
 
 def same_account(named: str | int | None, account: int) -> None:

@@ -11,12 +11,13 @@ from retag import rules
 from retag.store import estimate, sqlite
 from retag.web.api.audiences import same_account
 from retag.web.api.call import Call
+from retag.web.api.rule_schema import AudienceRule
 
 
 class EstimateRequest(msgspec.Struct):
     """The rule as a creation would have it."""
 
-    rule: dict[str, Any]
+    rule: AudienceRule
     audience_type: str = "VISITOR"
     ad_account_id: str | int | None = None
 
