@@ -43,7 +43,7 @@ def operated(
 ) -> Reader:
     """A reader of `value`, `[values]` or `{operator: value or [values]}`.
 
-    With `bare`, plain equality is returned as `bare` of the values; without, always as `{operator: [values]}`.
+    With `bare`, plain equality becomes `bare` of the values; without it, always `{operator: [values]}`.
     """
     read_each = several(each)
 

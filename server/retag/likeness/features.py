@@ -1,0 +1,79 @@
+"""Features: one counted event becomes words for what was done, such as `product:11` or `campaign:spring`.
+
+Never who someone is: no identifiers, no addresses, no query strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+DEPTH = 2
+"""Path segments that make a page; deeper ones differ for each product, which `product:` has already."""
+
+PLAIN = {
+    "property": "property",
+    "search_query": "search",
+    "page_name": "page name",
+    "video_title": "video",
+    "promo_code": "promotion",
+    "lead_type": "lead",
+    "pin_id": "pin",
+    "campaign_id": "campaign",
+    "ad_id": "ad",
+}
+PRODUCT = {
+    "product_id": "product",
+    "product_category": "category",
+    "product_brand": "brand",
+}
+LONGEST = 80
+
+
+def words(name: str, url: str, data: Mapping[str, Any], context: Mapping[str, Any]) -> list[str]:
+    """The features of one event, without repetition."""
+    found = [f"event:{name}", *_page(url), *_of(PLAIN, data), *_of(PRODUCT, data), *_context(context)]
+    for item in _items(data):
+        found += _of(PRODUCT, item)
+    return list(dict.fromkeys(found))
+
+
+def _of(fields: Mapping[str, str], data: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{word}:{str(data[field])[:LONGEST]}"
+        for field, word in fields.items()
+        if isinstance(data.get(field), str | int) and data[field] != ""
+    ]
+
+
+def _items(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    listed = data.get("line_items")
+    if isinstance(listed, list):
+        yield from (item for item in listed if isinstance(item, dict))
+
+
+def _page(url: str) -> list[str]:
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return []
+    return [f"page:/{'/'.join(path.strip('/').split('/')[:DEPTH])}"[:LONGEST]] if url else []
+
+
+def _context(context: Mapping[str, Any]) -> Iterator[str]:
+    if device := context.get("device"):
+        yield f"device:{device}"
+    if campaign := context.get("utm_campaign"):
+        yield f"campaign:{str(campaign)[:LONGEST]}"
+    if source := context.get("utm_source"):
+        yield f"source:{str(source)[:LONGEST]}"
+    if referrer := _host(str(context.get("ref") or "")):
+        yield f"referrer:{referrer}"
+
+
+def _host(address: str) -> str:
+    try:
+        return (urlsplit(address).hostname or "").removeprefix("www.")[:LONGEST]
+    except ValueError:
+        return ""

@@ -1,0 +1,157 @@
+"""Quality: does the model find seed members whom it has not seen, and what does it go by?
+
+A third of the seed and a third of the others are held out, the model is fitted on the rest, and the held-out
+are ranked. Others who would fit the seed count as misses, so the figures are lower bounds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from retag.likeness.model import LEAST_SEED, RANDOM, Floats, Likeness, Mask, Table, fit
+
+HELD_OUT = 1 / 3
+MOST_HELD_OUT = 100_000
+USEFUL = 0.55
+"""An AUC below this is of no use, however certain."""
+
+
+class Quality(msgspec.Struct, frozen=True):
+    """`auc` with its 95 % interval; `lift` and `lift_of_active` are precision over base rate in the top
+    `share` of the ranking by the model, and by sheer activity. `seeds` and `others` were held out."""
+
+    auc: float
+    low: float
+    high: float
+    share: float
+    lift: float
+    lift_of_active: float
+    seeds: int
+    others: int
+
+    @property
+    def worthless(self) -> bool:
+        """Whether it may as well have been drawn by lot."""
+        return self.low <= 0.5 or self.auc < USEFUL
+
+    def words(self) -> str:
+        """The verdict for a reader who knows no statistics."""
+        if self.worthless:
+            return (
+                "The model cannot tell this seed from other visitors: an audience made from it would be"
+                " as good as one drawn by lot. Choose a seed that has something in common, or a larger one."
+            )
+        return (
+            f"Given a seed member and another visitor, the model picks the seed member {self.auc:.0%} of the"
+            f" time (50% is a coin). Its best {self.share:.0%} hold {self.lift:.1f} times as many of them as"
+            " chance;"
+            f" the most active {self.share:.0%} of visitors hold {self.lift_of_active:.1f} times as many."
+        )
+
+
+class Weight(msgspec.Struct, frozen=True):
+    """One feature that weighs: how many of the seed and of the others have it, 0 to 1; `points` to the seed
+    or away from it."""
+
+    feature: str
+    of_seed: float
+    of_others: float
+    points: bool
+
+    def words(self) -> str:
+        return (
+            f"{self.feature}: {self.of_seed:.0%} of the seed, {self.of_others:.1%} of other visitors;"
+            f" speaks {'for' if self.points else 'against'} likeness"
+        )
+
+
+def held_out(counts: Table, is_seed: Mask, profile: Floats | None = None, share: float = 0.05) -> Quality:
+    """The quality of a model fitted on `HELD_OUT` less. Raises ValueError when the seed is too small."""
+    alive = np.flatnonzero(np.diff(counts.indptr) > 0)
+    if is_seed[alive].sum() < LEAST_SEED:
+        raise ValueError(f"a seed of at least {LEAST_SEED} visitors with activity is needed")
+    tested = _draw(alive, is_seed)
+    train = np.zeros(counts.shape[0], bool)
+    train[alive] = True
+    train[tested] = False
+    model = fit(counts[train], is_seed[train], None if profile is None else profile[train])
+    rows = counts[tested]
+    scores = model.score(rows, None if profile is None else profile[tested])
+    active = np.asarray(rows.sum(1)).ravel()
+    return _measure(scores, active, is_seed[tested], share)
+
+
+def telling(
+    model: Likeness, counts: Table, is_seed: Mask, features: list[str], most: int = 10
+) -> list[Weight]:
+    """The features that move the scores most, the heaviest first."""
+    alive = np.diff(counts.indptr) > 0
+    n_seed, n_others = int((alive & is_seed).sum()), int((alive & ~is_seed).sum())
+    held = counts[alive][:, model.kept]
+    of_seed = np.bincount(held[is_seed[alive]].indices, minlength=len(model.kept)) / max(1, n_seed)
+    of_others = np.bincount(held[~is_seed[alive]].indices, minlength=len(model.kept)) / max(1, n_others)
+    share = (of_seed * n_seed + of_others * n_others) / max(1, n_seed + n_others)
+    weights = model.weights()
+    impact = np.abs(weights) * np.sqrt(share * (1 - share))
+    best = np.argsort(-impact, kind="stable")[:most]
+    return [
+        Weight(features[model.kept[i]], float(of_seed[i]), float(of_others[i]), bool(weights[i] > 0))
+        for i in best
+        if weights[i] != 0
+    ]
+
+
+def choose(scores: Floats, eligible: Mask, share: float) -> NDArray[np.int64]:
+    """The rows of the best `share` (0 to 1) of the eligible, best first; ties go to the earlier row."""
+    rows = np.flatnonzero(eligible)
+    best = np.argsort(-scores[rows], kind="stable")[: int(len(rows) * share)]
+    return rows[best]
+
+
+def auc(scores: Floats, relevant: Mask) -> float:
+    """The chance that a relevant row outscores another; ties count half."""
+    hits, misses = int(relevant.sum()), int((~relevant).sum())
+    if not hits or not misses:
+        return 0.5
+    return float((rankdata(scores)[relevant].sum() - hits * (hits + 1) / 2) / (hits * misses))
+
+
+def lift(scores: Floats, relevant: Mask, share: float) -> float:
+    """Precision in the best `share` over the base rate."""
+    top = np.argsort(-scores, kind="stable")[: max(1, int(len(scores) * share))]
+    return float(relevant[top].mean() / relevant.mean()) if relevant.any() else 0.0
+
+
+def _draw(alive: NDArray[np.int64], is_seed: Mask) -> NDArray[np.int64]:
+    rng = np.random.default_rng(RANDOM + 1)
+    shuffled = [rng.permutation(rows) for rows in (alive[is_seed[alive]], alive[~is_seed[alive]])]
+    parts = [rows[: min(int(len(rows) * HELD_OUT), MOST_HELD_OUT)] for rows in shuffled]
+    return np.sort(np.concatenate(parts))
+
+
+def _measure(scores: Floats, active: Floats, relevant: Mask, share: float) -> Quality:
+    area = auc(scores, relevant)
+    hits, misses = int(relevant.sum()), int((~relevant).sum())
+    error = 1.96 * _standard_error(area, hits, misses)
+    return Quality(
+        auc=area,
+        low=max(0.0, area - error),
+        high=min(1.0, area + error),
+        share=share,
+        lift=lift(scores, relevant, share),
+        lift_of_active=lift(active, relevant, share),
+        seeds=hits,
+        others=misses,
+    )
+
+
+def _standard_error(area: float, hits: int, misses: int) -> float:
+    """Hanley and McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747."""
+    one, two = area / (2 - area), 2 * area * area / (1 + area)
+    spread = area * (1 - area) + (hits - 1) * (one - area * area) + (misses - 1) * (two - area * area)
+    return math.sqrt(max(spread, 0.0) / (hits * misses))

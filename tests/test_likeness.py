@@ -1,0 +1,177 @@
+"""Act-alikes: planted look-alikes are found, chance is called chance, and a giveaway is no feature."""
+
+import numpy as np
+import pytest
+
+from retag.likeness import features, load
+
+activity, model, quality = load("activity"), load("model"), load("quality")
+sparse = pytest.importorskip("scipy.sparse")
+
+VISITORS, FEATURES = 4000, 120
+
+
+def crowd(seed=1, alike=400):
+    """Counts of a crowd in which the first `alike` visitors share a taste for the last ten features."""
+    rng = np.random.default_rng(seed)
+    popularity = 1 / np.arange(5, FEATURES + 5)
+    counts = rng.poisson(popularity * rng.gamma(1, 2, (VISITORS, 1)) * 3)
+    counts[:alike, -10:] += rng.poisson(0.4, (alike, 10))
+    return sparse.csr_matrix(counts.astype(np.float32))
+
+
+def mask(rows):
+    found = np.zeros(VISITORS, bool)
+    found[rows] = True
+    return found
+
+
+def test_planted_look_alikes_are_found():
+    """From half of a crowd with one taste, the other half comes out on top."""
+    counts = crowd()
+    scores = model.score(counts, mask(np.arange(200)))
+    rest = np.arange(200, VISITORS)
+    relevant = rest < 400
+    assert quality.auc(scores[rest], relevant) > 0.85
+    assert quality.lift(scores[rest], relevant, 0.01) > 8
+
+
+def test_few_seeds_still_find_most():
+    """Forty seed members are enough to beat chance by far."""
+    counts = crowd()
+    scores = model.score(counts, mask(np.arange(40)))
+    rest = np.arange(40, VISITORS)
+    assert quality.auc(scores[rest], rest < 400) > 0.75
+
+
+def test_heavy_users_do_not_fill_the_top():
+    """Bots-like regulars who do a hundred times as much of everything are not thereby alike."""
+    counts = crowd().tolil()
+    heavy = np.arange(VISITORS - 40, VISITORS)
+    counts[heavy] = counts[heavy].toarray() * 100
+    scores = model.score(counts.tocsr(), mask(np.arange(200)))
+    rest = np.arange(200, VISITORS)
+    top = rest[np.argsort(-scores[rest], kind="stable")[:100]]
+    assert np.isin(top, heavy).sum() < 10
+
+
+@pytest.mark.parametrize("drawn", [1, 2, 3])
+def test_a_random_seed_is_worthless_and_said_to_be(drawn):
+    """A seed drawn by lot cannot be learnt: AUC near 0.5, and the words say so."""
+    seed = np.random.default_rng(drawn).choice(VISITORS, 300, replace=False)
+    found = quality.held_out(crowd(drawn), mask(seed))
+    assert 0.4 < found.auc < 0.6
+    assert found.worthless
+    assert "drawn by lot" in found.words()
+
+
+def test_a_real_seed_is_not():
+    """A planted taste passes the same test, beats activity, and its features lead the explanation."""
+    counts, seed = crowd(), mask(np.arange(300))
+    found = quality.held_out(counts, seed, share=0.05)
+    assert not found.worthless
+    assert found.low > 0.7
+    assert found.lift > 2 * found.lift_of_active
+    names = [f"product:{i}" for i in range(FEATURES)]
+    weights = quality.telling(model.fit(counts, seed), counts, seed, names)
+    assert {one.feature for one in weights[:5]} <= set(names[-10:])
+    assert weights[0].points
+    assert "of the seed" in weights[0].words()
+
+
+def test_a_giveaway_is_no_feature():
+    """A feature that only the seed has would answer for the model; without it, the others speak."""
+    counts, seed = crowd(), mask(np.arange(200))
+    given_away = sparse.hstack([counts, sparse.csr_matrix(seed[:, None].astype(np.float32))], format="csr")
+    assert FEATURES not in model.fit(given_away, seed).kept
+    assert np.array_equal(model.score(given_away, seed), model.score(counts, seed))
+
+
+def test_the_same_data_give_the_same_scores():
+    """A refit without news changes nobody's membership."""
+    counts, seed = crowd(), mask(np.arange(200))
+    assert np.array_equal(model.score(counts, seed), model.score(counts.copy(), seed.copy()))
+
+
+def test_counts_speak():
+    """Those who did it often rank above those who did it once."""
+    counts = crowd()
+    often = counts.tolil()
+    often[500, FEATURES - 1], often[501, FEATURES - 1] = 20, 0
+    scores = model.score(often.tocsr(), mask(np.arange(200)))
+    assert scores[500] > scores[501]
+
+
+@pytest.mark.parametrize("rows", [[], range(VISITORS)])
+def test_an_empty_side_is_refused(rows):
+    """Nothing to learn, or nobody to tell it from: an error, not a score."""
+    with pytest.raises(ValueError, match="a seed and others"):
+        model.fit(crowd(), mask(list(rows)))
+
+
+def test_a_small_seed_is_refused_with_the_number_needed():
+    """The hold-out says how many it needs."""
+    with pytest.raises(ValueError, match="at least 30"):
+        quality.held_out(crowd(), mask(np.arange(29)))
+
+
+def test_the_share_is_of_the_eligible():
+    """Ten percent of the eligible, best first, ties to the earlier row."""
+    scores = np.array([5.0, 9.0, 9.0, 1.0, 7.0, 0, 0, 0, 0, 0, 0, 100.0])
+    eligible = np.ones(12, bool)
+    eligible[[0, 11]] = False
+    assert quality.choose(scores, eligible, 0.3).tolist() == [1, 2, 4]
+
+
+def test_activity_does_not_depend_on_order():
+    """The same events in any order give the same table, visitors by id and features by name."""
+    events = [(bytes([i % 7]) * 16, i * 1000, [f"product:{i % 5}", "event:pagevisit"]) for i in range(200)]
+    tables = []
+    for order in (events, events[::-1], sorted(events, key=lambda one: one[2])):
+        gathering = activity.Gathering()
+        for event in order:
+            gathering.see(*event)
+        tables.append(gathering.activity(10**9))
+    one, two, three = tables
+    assert one.visitors == sorted(one.visitors) == two.visitors == three.visitors
+    assert one.features == sorted(one.features) == two.features == three.features
+    assert (one.counts != two.counts).nnz == (one.counts != three.counts).nnz == 0
+    assert one.counts.sum() == 400
+    assert one.last.tolist() == two.last.tolist() == three.last.tolist()
+
+
+def test_nothing_gathered_is_an_empty_table():
+    """A shop without events has a table without rows."""
+    found = activity.Gathering().activity(0)
+    assert found.counts.shape == (0, 0)
+    assert found.profile.shape == (0, 3)
+
+
+def test_an_event_becomes_words_for_what_was_done():
+    """Products, categories, page, referrer, campaign and device; once each; no query, no identifiers."""
+    found = features.words(
+        "addtocart",
+        "https://shop.example/shoes/red/11?email=ada@example.com",
+        {
+            "line_items": [{"product_id": "11", "product_category": "shoes"}, {"product_id": "12"}],
+            "product_id": "11",
+            "value": 12.5,
+            "order_id": "A-1",
+        },
+        {
+            "device": "mobile",
+            "ref": "https://www.pinterest.com/pin/1",
+            "utm_campaign": "spring",
+            "lang": "de",
+        },
+    )
+    assert found == [
+        "event:addtocart",
+        "page:/shoes/red",
+        "product:11",
+        "device:mobile",
+        "campaign:spring",
+        "referrer:pinterest.com",
+        "category:shoes",
+        "product:12",
+    ]
