@@ -1,7 +1,7 @@
 """One frozen Settings from the environment; nothing else reads it.
 
 A setting is one field: its name in capitals after `RETAG_` is the variable, with hyphens it is the option of
-`retag serve`. An unknown `RETAG_*` variable is refused, so that a misspelt limit is not silently off.
+`retag serve`. Unknown `RETAG_*` variables are listed by `unknown`, so that a misspelt limit is not silently off.
 """
 
 from __future__ import annotations
@@ -122,20 +122,16 @@ class Settings:
     def load(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
         """From `RETAG_*` variables, then `overrides` that are not None (texts are parsed).
 
-        errors.Invalid names the variable or option that is unknown or wrong.
+        errors.Invalid names the variable that is wrong, or the option that does not exist.
         """
+        known = {each.name: each.metadata["parse"] for each in fields(cls)}
         given: dict[str, Any] = {
-            name.removeprefix(PREFIX).lower(): value
-            for name, value in environ.items()
-            if name.startswith(PREFIX)
+            name: environ[VARIABLES[name]] for name in known if VARIABLES[name] in environ
         }
         given |= {name: value for name, value in overrides.items() if value is not None}
-        known = {each.name: each for each in fields(cls)}
         for name in given.keys() - known.keys():
-            raise errors.Invalid(PREFIX + name.upper(), "is no setting: see `retag settings`")
-        return cls(
-            **{name: read(name, known[name].metadata["parse"], value) for name, value in given.items()}
-        )
+            raise errors.Invalid(name, "is no setting: see `retag settings`")
+        return cls(**{name: read(name, known[name], value) for name, value in given.items()})
 
     @property
     def path(self) -> str:
@@ -158,8 +154,21 @@ def read(name: str, parse: Callable[[str], Any], value: Any) -> Any:
         raise errors.Invalid(PREFIX + name.upper(), str(error)) from None
 
 
+def shown(value: Any) -> str:
+    """A value as one would write it in the environment."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """`RETAG_*` variables that are no settings."""
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in VARIABLES.values())
+
+
+VARIABLES = {each.name: PREFIX + each.name.upper() for each in fields(Settings)}
+
 FIELDS: tuple[tuple[str, str, str, str], ...] = tuple(
-    (each.name, PREFIX + each.name.upper(), str(each.default), each.metadata["help"])
-    for each in fields(Settings)
+    (each.name, VARIABLES[each.name], shown(each.default), each.metadata["help"]) for each in fields(Settings)
 )
 """(field, variable, default, help), in order: for `retag settings` and the documentation's tests."""
