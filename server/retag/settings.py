@@ -1,7 +1,7 @@
 """One frozen Settings from the environment; nothing else reads it.
 
 A setting is one field: its name in capitals after `RETAG_` is the variable, with hyphens it is the option of
-`retag serve`. Unknown `RETAG_*` variables are listed by `unknown`, so that a misspelt limit is not silently off.
+`retag serve`. `unknown` lists `RETAG_*` variables that are none: a misspelt limit is not silently off.
 """
 
 from __future__ import annotations
