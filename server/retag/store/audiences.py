@@ -50,7 +50,8 @@ class Audience(msgspec.Struct, frozen=True):
 
 def decode(row: tuple[Any, ...]) -> Audience:
     """A row of SELECT as an Audience."""
-    return Audience(*row[:5], json.loads(row[5]), *row[6:])
+    fields = dict(zip(Audience.__struct_fields__, row, strict=True))
+    return Audience(**fields | {"rule": json.loads(fields["rule"])})
 
 
 class Wanted(msgspec.Struct, frozen=True):

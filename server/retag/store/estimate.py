@@ -18,14 +18,13 @@ import msgspec
 
 from retag import rules
 from retag.rules import Fact, Memory, Rule
-from retag.store import lists
+from retag.store import lists, lookup
 from retag.windows import EVER
 
 SHORT = 30_000
 """Up to so many places of the log, every visitor is asked."""
 BUDGET_S = 0.6
 LEAST, MOST = 200, 20_000
-FACT = "name, time, tag, source, platform, url, data"
 
 
 class Estimate(msgspec.Struct):
@@ -115,7 +114,7 @@ class Sampler:
             "SELECT count(*) FROM trail t JOIN log l ON l.seq = t.seq"
             " WHERE t.visitor = ? AND t.seq >= ? AND l.account = ? AND l.standing = 0"
         )
-        count = self.cn.execute(sql, (visitor, first, self.account)).fetchone()[0]
+        count: int = self.cn.execute(sql, (visitor, first, self.account)).fetchone()[0]
         return 1.0 / max(count, 1)
 
     def holds(self, visitor: bytes) -> bool:
@@ -129,12 +128,11 @@ class Sampler:
 
     def _facts(self, visitor: bytes) -> list[Fact]:
         sql = (
-            f"SELECT {', '.join(f'l.{column.strip()}' for column in FACT.split(','))} FROM trail t"
-            " JOIN log l ON l.seq = t.seq"
+            f"SELECT {lookup.FACT} FROM trail t JOIN log l ON l.seq = t.seq"
             " WHERE t.visitor = ? AND l.account = ? AND l.standing = 0 AND l.time <= ?"
         )
         rows = self.cn.execute(sql, (visitor, self.account, self.now))
-        return [Fact(*fact, msgspec.json.decode(data) if data else {}) for *fact, data in rows]
+        return [lookup.fact_of(row) for row in rows]
 
     def _standing(self, clause: rules.Clause, visitor: bytes) -> Memory:
         if clause.list_id is not None:

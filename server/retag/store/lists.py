@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from typing import Any
 
 import msgspec
 
@@ -48,9 +49,10 @@ class CustomerList(msgspec.Struct, frozen=True):
     waiting: int
 
 
-def decode(row: tuple) -> CustomerList:  # type: ignore[type-arg]
+def decode(row: tuple[Any, ...]) -> CustomerList:
     """A row of COLUMNS as a CustomerList."""
-    return CustomerList(*row[:8], json.loads(row[8]), *row[9:])
+    fields = dict(zip(CustomerList.__struct_fields__, row, strict=True))
+    return CustomerList(**fields | {"exceptions": json.loads(fields["exceptions"])})
 
 
 def create(cn: sqlite3.Connection, account: int, name: str, list_type: str, now: int) -> int:

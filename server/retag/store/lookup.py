@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from retag import rules
 from retag.store import lists, records
 
+FACT = "l.name, l.time, l.tag, l.source, l.platform, l.url, l.data"
 MOST_EVENTS = 20_000
 """Events of one visitor that are looked at, newest first."""
 
@@ -106,10 +108,16 @@ def identifiers(cn: sqlite3.Connection, account: int, visitor: bytes) -> dict[in
 def steps(cn: sqlite3.Connection, account: int, visitor: bytes) -> list[Step]:
     """The visitor's events, newest first, at most MOST_EVENTS."""
     sql = (
-        "SELECT l.seq, l.standing, l.name, l.time, l.tag, l.source, l.platform, l.url, l.data FROM trail t"
+        f"SELECT l.seq, l.standing, {FACT} FROM trail t"
         " JOIN log l ON l.seq = t.seq WHERE t.visitor = ? AND l.account = ? ORDER BY t.seq DESC LIMIT ?"
     )
     return [
-        Step(seq, standing, rules.Fact(*fact, msgspec.json.decode(data) if data else {}))
-        for seq, standing, *fact, data in cn.execute(sql, (visitor, account, MOST_EVENTS))
+        Step(seq, standing, fact_of(fact))
+        for seq, standing, *fact in cn.execute(sql, (visitor, account, MOST_EVENTS))
     ]
+
+
+def fact_of(row: Sequence[Any]) -> rules.Fact:
+    """A row of FACT, the columns of the log that rules see, as a Fact."""
+    name, time, tag, source, platform, url, data = row
+    return rules.Fact(name, time, tag, source, platform, url, msgspec.json.decode(data) if data else {})

@@ -29,7 +29,8 @@ class Row(msgspec.Struct, frozen=True):
 
 def decode(row: tuple[Any, ...]) -> Row:
     """A row of SELECT as a Row."""
-    return Row(*row[:4], json.loads(row[4]), *row[5:])
+    fields = dict(zip(Row.__struct_fields__, row, strict=True))
+    return Row(**fields | {"config": json.loads(fields["config"])})
 
 
 def create(cn: sqlite3.Connection, account: int, name: str, config: dict[str, Any], now: int) -> int:

@@ -166,7 +166,7 @@ def view(call: Call, tag: tags.Row) -> TagView:
 
 def origin(call: Call) -> str:
     """Where browsers reach this server: as configured, else as this request did."""
-    return str(call.request.base_url).rstrip("/")
+    return call.state.settings.public_url or str(call.request.base_url).rstrip("/")
 
 
 def snippet(server: str, tag_id: int) -> str:

@@ -141,12 +141,12 @@ async def erase(call: Call) -> Erased:
         lambda cn: lookup.visitors_named(cn, call.account, name)
     )
     own = lookup.visitor_id(name)
-    if not found and own is None:
+    gone = found or [own or b""]
+    if not gone[0]:
         raise errors.NotFound("Visitor not found. Give a visitor id, or an identifier that they showed.")
-    gone = found or [own]
     for visitor in gone:
         await call.state.journal.write(lambda cn, v=visitor: upkeep.erase(cn, call.account, v, call.now))
-    return Erased([str(uuid.UUID(bytes=visitor)) for visitor in gone if visitor])
+    return Erased([str(uuid.UUID(bytes=visitor)) for visitor in gone])
 
 
 def named(call: Call) -> str:
