@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retag import errors
-from retag.web.api import audiences, conversions, customer_lists, estimates, tags, visitors
+from retag.web.api import audiences, conversions, customer_lists, estimates, tags, visitors, worth
 from retag.web.api.call import Row, refusal
 from retag.web.api.call import routes as routes_of
 from retag.web.api.limits import Limits
@@ -37,6 +37,14 @@ TABLE = [
         estimates.create, estimates.EstimateRequest, estimates.EstimateView),
     Row("GET", AUDIENCE, "audiences/get", "Get audience", *READ,
         audiences.get, None, audiences.AudienceView),
+    Row("GET", f"{AUDIENCE}/lift", "audiences/lift", "How much likelier members are to act", *READ,
+        worth.lift, None, worth.LiftView, ("event", "days")),
+    Row("GET", f"{ACCOUNT}/engagement_lift", "engagement_lift/get", "Lift of each engagement", *READ,
+        worth.engagement_lift, None, worth.LiftsView, ("event", "days")),
+    Row("GET", f"{AUDIENCE}/insights", "audiences/insights", "Size over time and what marks members", *READ,
+        worth.show, None, worth.InsightsView, ("days",)),
+    Row("GET", f"{AUDIENCE}/overlap", "audiences/overlap", "Members shared with another audience", *READ,
+        worth.overlap, None, worth.OverlapView, ("with",)),
     Row("PATCH", AUDIENCE, "audiences/update", "Update or remove audience", *WRITE,
         audiences.update, audiences.AudienceUpdate, audiences.AudienceView),
     Row("GET", LISTS, "customer_lists/list", "Get customer lists", *READ,

@@ -22,6 +22,9 @@ QUERY: dict[str, dict[str, Any]] = {
     "format": {"type": "string", "enum": ["csv", "ndjson"], "default": "csv"},
     "as_of": {"type": "string", "description": "An as_of of an earlier export: the same set again."},
     "since": {"type": "string", "description": "An as_of of an earlier export: only what changed after it."},
+    "event": {"type": "string", "default": "checkout", "description": "The event that counts as acting."},
+    "days": {"type": "integer", "minimum": 1, "maximum": 90, "default": 30, "description": "How far back."},
+    "with": {"type": "string", "pattern": "^\\d+$", "description": "The other audience."},
     "fields": {"type": "string", "description": "Columns, separated by commas."},
 }
 REFUSALS = {

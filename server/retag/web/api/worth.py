@@ -1,0 +1,226 @@
+"""What an audience is worth and who is in it: lift, insights and overlap.
+
+Lift and insights read the whole log, in a process of its own, at low priority: the door does not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import ParamSpec, TypeVar
+
+import msgspec
+
+from retag import events, stats
+from retag.errors import Invalid
+from retag.store import audiences, insights, sqlite
+from retag.store.worth import Asked, Question, answer
+from retag.web.api.audiences import find
+from retag.web.api.call import Call, number
+from retag.windows import DAY
+
+P = ParamSpec("P")
+T = TypeVar("T")
+MOST_DAYS = 90
+TREND_DAYS = 30
+
+
+class GroupView(msgspec.Struct):
+    """`size` visitors, of whom `acted`; revenue is the sum of the event's `value`."""
+
+    size: int
+    acted: int
+    share: float
+    revenue: float
+    revenue_per_visitor: float
+
+
+class RatioView(msgspec.Struct):
+    """A ratio with its 95 % interval; null where it is not finite."""
+
+    ratio: float | None
+    low: float
+    high: float | None
+
+
+class DifferenceView(msgspec.Struct):
+    """Revenue per visitor, members minus others, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class LiftView(msgspec.Struct):
+    """Members at `frozen_at` (UTC ms) beside other visitors alive then, and who did `event` since.
+
+    `matched` compares with visitors of the same recency and frequency; `reliable` is false when too few
+    acted.
+    """
+
+    event: str
+    days: int
+    frozen_at: int
+    ratio: float | None
+    low: float
+    high: float | None
+    members: GroupView
+    others: GroupView
+    matched: RatioView
+    matched_members: int
+    revenue_difference: DifferenceView
+    reliable: bool
+    explanation: str
+    audience_id: str | None = None
+    engagement_type: str | None = None
+
+
+class LiftsView(msgspec.Struct):
+    """One lift for each of the five engagements: those who did it beside those who did not."""
+
+    items: list[LiftView]
+
+
+class Point(msgspec.Struct):
+    at: int
+    size: int
+
+
+class InsightsView(msgspec.Struct):
+    """Active members beside active visitors over `days`, and the size at the end of each of the last days."""
+
+    audience_id: str
+    days: int
+    size: list[Point]
+    members: int
+    visitors: int
+    traits: dict[str, list[insights.Trait]]
+
+
+class OverlapView(msgspec.Struct):
+    """Members of both audiences, as a count and as a share of each."""
+
+    audience_id: str
+    with_audience_id: str
+    size: int
+    with_size: int
+    overlap: int
+    share: float
+    with_share: float
+
+
+async def lift(call: Call) -> LiftView:
+    """Lift of one audience."""
+    audience = await find(call, call.id("audience_id"))
+    question = _question(call, (Asked(audience.type, audience.rule, audience.build),))
+    (found,) = await apart(answer, call.state.settings.path, question)
+    return _view(question, found, audience_id=str(audience.id))
+
+
+async def engagement_lift(call: Call) -> LiftsView:
+    """Lift of each of the five engagements."""
+    asked = tuple(Asked("ENGAGEMENT", {"engagement_type": one}) for one in events.ENGAGEMENTS)
+    question = _question(call, asked)
+    found = await apart(answer, call.state.settings.path, question)
+    pairs = zip(events.ENGAGEMENTS, found, strict=True)
+    return LiftsView([_view(question, one, engagement_type=name) for name, one in pairs])
+
+
+async def show(call: Call) -> InsightsView:
+    """Size over time, and what marks the members."""
+    audience = await find(call, call.id("audience_id"))
+    days, path = call.size("days", 30, MOST_DAYS), call.state.settings.path
+    since = call.now - days * DAY
+    sizes = asyncio.to_thread(_sizes, path, audience, call.now)
+    portrait = apart(insights.portrait, path, call.account, audience.build, since, call.now)
+    trend, found = await asyncio.gather(sizes, portrait)
+    return InsightsView(str(audience.id), days, trend, found.members, found.visitors, found.traits)
+
+
+async def overlap(call: Call) -> OverlapView:
+    """How many are in both, exactly."""
+    one = await find(call, call.id("audience_id"))
+    named = call.request.query_params.get("with", "")
+    if not named:
+        raise Invalid("with", "is missing; give the id of the other audience")
+    other = await find(call, number("with", named))
+    found = await asyncio.to_thread(_overlap, call.state.settings.path, one.build, other.build, call.now)
+    return OverlapView(
+        str(one.id),
+        str(other.id),
+        found.size,
+        found.other,
+        found.both,
+        round(found.both / found.size, 4) if found.size else 0.0,
+        round(found.both / found.other, 4) if found.other else 0.0,
+    )
+
+
+async def apart(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`work` in a process of its own, at low priority."""
+
+    def run() -> T:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, context, os.nice, (10,)) as pool:
+            return pool.submit(work, *args, **kwargs).result()
+
+    return await asyncio.to_thread(run)
+
+
+def _question(call: Call, asked: tuple[Asked, ...]) -> Question:
+    name = call.request.query_params.get("event") or "checkout"
+    if len(name) > 100:
+        raise Invalid("event", "is longer than 100 characters; give an event's name, such as checkout")
+    at = call.now - call.size("days", 30, MOST_DAYS) * DAY
+    return Question(call.account, asked, events.canonical(name), at, call.now)
+
+
+def _view(
+    question: Question, found: stats.Lift, audience_id: str | None = None, engagement_type: str | None = None
+) -> LiftView:
+    return LiftView(
+        event=question.event,
+        days=(question.until - question.at) // DAY,
+        frozen_at=question.at,
+        ratio=found.raw.value,
+        low=found.raw.low,
+        high=found.raw.high,
+        members=_group(found.members),
+        others=_group(found.others),
+        matched=RatioView(found.matched.value, found.matched.low, found.matched.high),
+        matched_members=found.matched_members,
+        revenue_difference=DifferenceView(*stats.difference(found.members, found.others)),
+        reliable=not found.few,
+        explanation=found.words(),
+        audience_id=audience_id,
+        engagement_type=engagement_type,
+    )
+
+
+def _group(found: stats.Group) -> GroupView:
+    return GroupView(
+        found.size, found.acted, round(found.share, 6), round(found.revenue, 2), round(found.per_visitor, 4)
+    )
+
+
+def _sizes(path: str, audience: audiences.Audience, now: int) -> list[Point]:
+    cn = sqlite.connect(path, readonly=True)
+    try:
+        instants = [now - day * DAY for day in range(TREND_DAYS - 1, -1, -1)]
+        since = audience.ready if audience.ready is not None else audience.created
+        return [
+            Point(at, insights.size_at(cn, audience.build, at)) for at in instants if at >= since or at == now
+        ]
+    finally:
+        cn.close()
+
+
+def _overlap(path: str, one: int, other: int, now: int) -> insights.Overlap:
+    cn = sqlite.connect(path, readonly=True)
+    try:
+        return insights.overlap(cn, one, other, now)
+    finally:
+        cn.close()
