@@ -20,7 +20,8 @@ AEM = ("aem_enabled", "aem_fnln_enabled", "aem_ph_enabled", "aem_ge_enabled", "a
        "aem_loc_enabled", "aem_external_id_enabled")  # fmt: skip
 STATUSES = ("ACTIVE", "PAUSED", "ARCHIVED")
 CONSENTS = ("required", "opt-out", "off")
-HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]{0,62}\.?)+(:[0-9]{1,5})?")
+SCHEME = re.compile(r"^https?://")
+HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 
 
 class TagCreate(msgspec.Struct):
@@ -38,7 +39,7 @@ class TagCreate(msgspec.Struct):
 
 
 class TagUpdate(msgspec.Struct):
-    """Retag's own: any of these. `domains` are the shop's hosts, `*.` for every subdomain."""
+    """Retag's own: any of these. `domains` are the shop's hosts, each with those below it."""
 
     name: Name | None = None
     status: Annotated[str, closed("ACTIVE", "PAUSED", "ARCHIVED")] | None = None
@@ -126,12 +127,10 @@ def one_of(field: str, value: str, allowed: tuple[str, ...]) -> str:
 
 
 def host(field: str, value: str) -> str:
-    """A host as a browser's origin names it: no scheme, no path."""
-    lower = value.strip().lower().removeprefix("https://").removeprefix("http://").rstrip("/")
+    """A host name, which stands for the hosts below it too: no scheme, no port, no path, no `*.`."""
+    lower = SCHEME.sub("", value.strip().lower()).rstrip("/").removeprefix("*.")
     if len(lower) > 253 or not HOST.fullmatch(lower):
-        raise errors.Invalid(
-            field, f"holds {value[:60]!r}; give host names such as shop.example or *.shop.example"
-        )
+        raise errors.Invalid(field, f"holds {value[:60]!r}; give host names such as shop.example")
     return lower
 
 
