@@ -102,11 +102,11 @@ def update(cn: sqlite3.Connection, audience_id: int, changes: dict[str, Any], no
 
 def remove(cn: sqlite3.Connection, audience_id: int, now: int) -> None:
     """Out of service: no longer listed, shown, folded or exported."""
+    step = fold.next_step(cn)
     cn.execute("UPDATE audience SET removed = ?, updated = ? WHERE id = ?", (now, now, audience_id))
     cn.execute(
-        "UPDATE build SET retired = ?, retired_step = (SELECT value FROM progress WHERE name = 'step')"
-        " WHERE audience = ? AND retired IS NULL",
-        (now, audience_id),
+        "UPDATE build SET retired = ?, retired_step = ? WHERE audience = ? AND retired IS NULL",
+        (now, step, audience_id),
     )
 
 

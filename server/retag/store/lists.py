@@ -112,7 +112,8 @@ def _add(
     shown = visitors_showing(cn, account, {value for _, value, _ in rows})
     fresh = [visitor for visitor in shown if not matched(cn, list_id, visitor)]
     cn.executemany("INSERT INTO customer_match VALUES (?, ?, ?)", [(list_id, v, now) for v in fresh])
-    fold.mark_list(cn, account, list_id, fresh, [], now)
+    if fresh:
+        fold.mark_list(cn, account, list_id, fresh, [], now)
 
 
 def _remove(
@@ -124,7 +125,8 @@ def _remove(
     shown = visitors_showing(cn, account, values)
     gone = [v for v in shown if matched(cn, list_id, v) and not still_on(cn, account, list_id, v)]
     cn.executemany("DELETE FROM customer_match WHERE list = ? AND visitor = ?", [(list_id, v) for v in gone])
-    fold.mark_list(cn, account, list_id, [], gone, now)
+    if gone:
+        fold.mark_list(cn, account, list_id, [], gone, now)
 
 
 def _others(record: records.Digests, one: bytes) -> bytes | None:
