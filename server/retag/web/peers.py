@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 
+import msgspec
+
 from retag.settings import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -40,21 +42,44 @@ def block(address: Address) -> str:
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
-class Peers:
-    """Resolves a connection's peer and forwarding headers to the client.
+class Client(msgspec.Struct, frozen=True):
+    """Who asks: the address, whom a rate limit by address counts, and whether that is anybody in particular.
 
-    `speaks_for_all` is whether a peer may be an unknown proxy: it is loopback or private and none is trusted,
-    so that its address says nothing about the client.
+    `anyone` is true when the peer is loopback or private and no proxy is trusted: it may be a proxy that
+    speaks for everybody. `believed` is whether the peer's forwarding headers count.
     """
 
-    def __init__(self, trusted: tuple[Network, ...]) -> None:
-        self.trusted = trusted
+    address: str
+    block: str
+    anyone: bool
+    believed: bool
 
-    def client(self, peer: str, forwarded: str) -> Address | None:
-        """The client's address; None for a peer without one (a socket file)."""
-        address = read(peer)
-        if not self.trusted or not within(address, self.trusted):
-            return address
+
+class Peers:
+    """Resolves a connection's peer and its forwarding header to the client; remembers the last few."""
+
+    def __init__(self, trusted: tuple[Network, ...], most: int = 4096) -> None:
+        self.trusted = trusted
+        self._most = most
+        self._known: dict[tuple[str, str], Client] = {}
+
+    def client(self, peer: str, forwarded: str) -> Client:
+        """The client behind this peer."""
+        known = self._known.get((peer, forwarded))
+        if known is None:
+            if len(self._known) >= self._most:
+                self._known.clear()
+            known = self._known[peer, forwarded] = self._resolve(peer, forwarded)
+        return known
+
+    def _resolve(self, peer: str, forwarded: str) -> Client:
+        near = read(peer)
+        believed = within(near, self.trusted)
+        found = self._walk(near, forwarded) if believed else near
+        anyone = not self.trusted and (found is None or not found.is_global)
+        return Client(str(found or ""), block(found) if found else "", anyone, believed)
+
+    def _walk(self, address: Address | None, forwarded: str) -> Address | None:
         for hop in reversed(forwarded.split(",")[-LONGEST_CHAIN:]):
             found = read(hop)
             if found is None:
@@ -63,10 +88,3 @@ class Peers:
             if not within(found, self.trusted):
                 return found
         return address
-
-    def believes(self, peer: str) -> bool:
-        """Whether this peer's forwarding headers count."""
-        return bool(self.trusted) and within(read(peer), self.trusted)
-
-    def speaks_for_all(self, client: Address | None) -> bool:
-        return not self.trusted and (client is None or not client.is_global)

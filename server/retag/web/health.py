@@ -1,0 +1,70 @@
+"""`/healthz`: the process lives. `/readyz`: events that arrive are kept, and soon count.
+
+Ready is about the journal's age, not its answers: a tracker that answers 200 for days while nothing reaches
+the disk is the field's classic failure (https://github.com/arp242/goatcounter/issues/526).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from retag.journal import Journal
+from retag.web.gate import Gate
+
+LOOK_S = 2.0
+
+
+class Health:
+    """What is wrong, if anything. `watch` keeps the gate shut while the disk is short."""
+
+    def __init__(self, journal: Journal, gate: Gate, folder: Path, min_free_mb: int, max_lag_ms: int) -> None:
+        self.journal = journal
+        self.gate = gate
+        self.folder = folder
+        self.min_free = min_free_mb << 20
+        self.max_lag_ms = max_lag_ms
+
+    def free(self) -> int:
+        """Bytes free on the database's disk."""
+        return shutil.disk_usage(self.folder).free
+
+    def look(self) -> None:
+        """Shut or open the gate by the disk's free space."""
+        free = self.free()
+        short = f"the disk is short: {free >> 20} MB free, {self.min_free >> 20} MB needed"
+        self.gate.fault = short if free < self.min_free else None
+
+    async def watch(self) -> None:
+        """For ever: look every LOOK_S seconds."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_S)
+
+    def faults(self) -> list[str]:
+        """Every reason not to be ready, in words."""
+        uncommitted, unfolded, depth = self.journal.lag()
+        checks = [
+            (self.journal.failed, f"the journal has failed: {self.journal.failed}"),
+            (self.gate.fault, self.gate.fault or ""),
+            (
+                uncommitted > self.max_lag_ms,
+                f"the oldest of {depth} events waits {uncommitted} ms for its commit",
+            ),
+            (unfolded > self.max_lag_ms, f"the oldest unfolded event is {unfolded} ms old"),
+        ]
+        return [words for wrong, words in checks if wrong]
+
+    async def alive(self, _: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, _: Request) -> Response:
+        """200, or 503 with the reasons."""
+        self.look()
+        faults = self.faults()
+        status = "unready" if faults else "ready"
+        return JSONResponse({"status": status, "reasons": faults}, status_code=503 if faults else 200)

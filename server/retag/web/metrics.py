@@ -1,0 +1,84 @@
+"""`/metrics` for Prometheus. The figures are read when asked for, so that counting costs the door nothing.
+
+A direct request from a loopback or private address needs no key; any other needs one with the scope `admin`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Metric, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+from retag import errors
+from retag.web.api import auth
+from retag.web.api.call import refusal
+from retag.web.arrivals import Arrivals
+from retag.web.health import Health
+
+SETTLE_S = 0.3
+FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Figures(Collector):
+    """Our figures, as Prometheus families."""
+
+    def __init__(self, arrivals: Arrivals, health: Health) -> None:
+        self.arrivals = arrivals
+        self.health = health
+
+    def collect(self) -> Iterator[Metric]:
+        events = CounterMetricFamily("retag_events", "Events by what became of them.", labels=["outcome"])
+        for outcome, count in self.arrivals.counts.items():
+            events.add_metric([outcome], count)
+        yield events
+        for name, about, value in self._gauges():
+            yield GaugeMetricFamily(name, about, value)
+
+    def _gauges(self) -> list[tuple[str, str, float]]:
+        uncommitted, unfolded, depth = self.health.journal.lag()
+        return [
+            ("retag_journal_events", "Events that wait for their commit.", depth),
+            ("retag_journal_uncommitted_seconds", "Age of the oldest uncommitted event.", uncommitted / 1000),
+            ("retag_journal_unfolded_seconds", "Age of the oldest unfolded event.", unfolded / 1000),
+            ("retag_disk_free_bytes", "Free space on the database's disk.", self.health.free()),
+            ("retag_ready", "1 when /readyz answers 200.", float(not self.health.faults())),
+        ]
+
+
+class Metrics:
+    """The endpoint."""
+
+    def __init__(self, arrivals: Arrivals, health: Health) -> None:
+        self.journal = health.journal
+        self.registry = CollectorRegistry()
+        self.registry.register(Figures(arrivals, health))
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            await admit(request)
+        except errors.RetagError as error:
+            return refusal(error, {})
+        await self._settled()
+        return Response(generate_latest(self.registry), headers={"content-type": FORMAT})
+
+    async def _settled(self) -> None:
+        """Let the fold settle what was acknowledged before the question, for SETTLE_S at most."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SETTLE_S
+        while self.journal.store.waiting()[0] and loop.time() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def admit(request: Request) -> None:
+    """Unauthorized or Forbidden for who may not see the figures."""
+    forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
+    if forwarded or auth.public(request):
+        caller = await auth.identify(request)
+        await auth.require(request, "admin", caller.account)
