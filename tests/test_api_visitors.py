@@ -1,0 +1,115 @@
+"""Visitors over HTTP: look-ups with reasons, and erasure."""
+
+import asyncio
+import hashlib
+import time
+
+import pytest
+
+from shop import running
+
+NOBODY = "01890000-0000-7000-8000-000000000000"
+
+
+def digest(text, name="sha256"):
+    return hashlib.new(name, text.encode()).hexdigest()
+
+
+def checkout(email="ann@mail.example", number=1, **changes):
+    return {
+        "event_name": "checkout",
+        "action_source": "web",
+        "event_time": int(time.time()) - 3600,
+        "event_id": f"{email}-{number}",
+        "event_source_url": "https://shop.example/thanks",
+        "user_data": {"em": [digest(email)]},
+        "custom_data": {"value": "72.39", "currency": "EUR", "order_id": f"{email}-{number}"},
+    } | changes
+
+
+async def until(shop, audience_id, size):
+    """The audience, once it has this size."""
+    deadline = time.monotonic() + 10
+    while (found := await shop.ask("GET", f"/audiences/{audience_id}"))["size"] != size:
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.02)
+    return found
+
+
+async def test_look_up_says_which_audiences_since_when_and_why(tmp_path):
+    """By raw e-mail, by its hash, and by visitor id: the same visitor, the same answer."""
+    async with running(tmp_path) as shop:
+        buyers = await shop.audience({"event": "checkout", "retention_days": 30})
+        await shop.audience({"event": "signup"})
+        sent = checkout()
+        await shop.send(sent)
+        await until(shop, buyers["id"], 1)
+        found = await shop.ask("GET", "/visitors/Ann@Mail.example")
+        assert [one["id"] for one in found["audiences"]] == [buyers["id"]]
+        held = found["audiences"][0]
+        assert held["since"] == sent["event_time"] * 1000
+        assert held["until"] == held["since"] + 30 * 86_400_000
+        assert held["why"][0]["rule"]["event"] == "checkout"
+        assert held["why"][0]["last_event"]["url"] == "https://shop.example/thanks"
+        assert held["why"][0]["last_event"]["time"] == held["since"]
+        assert (found["events"], sum(found["identifiers"].values())) == (1, 1)
+        for name in (digest("ann@mail.example"), digest("ann@mail.example").upper(), found["visitor_id"]):
+            assert await shop.ask("GET", f"/visitors/{name}") == found
+
+
+async def test_reasons_are_the_clauses_that_hold(tmp_path):
+    """Each clause with its own count and last event; an excluding clause is no reason."""
+    async with running(tmp_path) as shop:
+        rule = {
+            "all": [{"event": "checkout", "min_count": 2}],
+            "any": [{"event": "signup"}, {"event": "lead"}],
+            "none": [{"event": "search"}],
+        }
+        made = await shop.audience(rule)
+        await shop.send(checkout(), checkout(number=2), checkout(number=3, event_name="lead"))
+        await until(shop, made["id"], 1)
+        found = await shop.ask("GET", "/visitors/ann@mail.example")
+        why = {one["clause"]: (one["rule"]["event"], one["matches"]) for one in found["audiences"][0]["why"]}
+        assert why == {"all": ("checkout", 2), "any": ("lead", 1)}
+
+
+@pytest.mark.parametrize("name", [NOBODY, "stranger@mail.example", digest("x"), "+49 30 1234567", "no one"])
+async def test_strangers_are_not_found(tmp_path, name):
+    """Neither by id nor by anything they might have shown."""
+    async with running(tmp_path) as shop:
+        await shop.ask("GET", f"/visitors/{name}", 404)
+
+
+async def test_erased_visitor_is_in_nothing_and_stays_away(tmp_path):
+    """Erased by identifier: out of audience, look-up and list; their neighbour stays."""
+    async with running(tmp_path) as shop:
+        buyers = await shop.audience({"event": "checkout"})
+        await shop.send(checkout(), checkout("bob@mail.example"))
+        await until(shop, buyers["id"], 2)
+        gone = await shop.ask("DELETE", "/visitors/ann@mail.example")
+        assert len(gone["erased"]) == 1
+        await until(shop, buyers["id"], 1)
+        await shop.ask("GET", "/visitors/ann@mail.example", 404)
+        await shop.ask("GET", f"/visitors/{gone['erased'][0]}", 404)
+        await shop.ask("GET", "/visitors/bob@mail.example")
+
+
+async def test_erasing_nobody_is_not_found(tmp_path):
+    """A typing error in an identifier must not look like success."""
+    async with running(tmp_path) as shop:
+        await shop.ask("DELETE", "/visitors/stranger@mail.example", 404)
+
+
+async def test_estimate_is_exact_on_a_short_log_and_for_a_saved_rule(tmp_path):
+    """The size before saving is the size after."""
+    async with running(tmp_path) as shop:
+        rule = {"event": "checkout", "event_data": {"value": {">=": 50}}}
+        buyers = await shop.audience({"event": "checkout"})
+        await shop.send(checkout(), checkout("bob@mail.example", custom_data={"value": "10"}))
+        await until(shop, buyers["id"], 2)
+        for _ in range(2):
+            found = await shop.ask("POST", "/audiences/estimate", json={"rule": rule})
+            assert (found["size"], found["exact"], found["margin"]) == (1, True, 0)
+            await until(shop, (await shop.audience(rule))["id"], 1)
+        wrong = await shop.ask("POST", "/audiences/estimate", 400, json={"rule": {"min_count": 0}})
+        assert "min_count" in wrong["message"]
