@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from retag.errors import RetagError
@@ -21,11 +22,20 @@ class ExtraMissing(RetagError):
     status = 501
 
 
+def require() -> None:
+    """Raise `ExtraMissing` unless the extra is installed, without loading it."""
+    missing = [name for name in ("numpy", "scipy", "sklearn", "lightgbm") if find_spec(name) is None]
+    if missing:
+        raise ExtraMissing(
+            f"Act-alike audiences need {', '.join(missing)}: run pip install 'retag[actalike]' and restart."
+        )
+
+
 def load(name: str) -> ModuleType:
     """The module `retag.likeness.<name>`; raises `ExtraMissing` with the command that installs the extra."""
     try:
         return import_module(f"retag.likeness.{name}")
     except (ImportError, OSError) as error:  # OSError: LightGBM without libgomp
         raise ExtraMissing(
-            f"act-alike audiences need the optional extra: run pip install 'retag[actalike]' ({error})"
+            f"Act-alike audiences need the optional extra: run pip install 'retag[actalike]' ({error})."
         ) from error

@@ -22,6 +22,7 @@ Table = Any
 PENDING = 2_000_000
 MOST_FEATURES = 400_000
 DAY = 86_400_000
+ENDLESS = 1 << 62
 
 
 class Activity(msgspec.Struct, frozen=True):
@@ -76,19 +77,21 @@ class Gathering:
             np.frombuffer(self._last, np.int64)[rows],
         )
 
+    def know(self, visitor: bytes) -> int:
+        """The visitor's row, though nothing of what they did be told."""
+        row = self._visitors.setdefault(visitor, len(self._visitors))
+        if row == len(self._first):
+            self._first.append(ENDLESS)
+            self._last.append(0)
+            self._days.append(0)
+        return row
+
     def _row(self, visitor: bytes, time: int) -> int:
-        row = self._visitors.get(visitor)
-        if row is None:
-            row = self._visitors[visitor] = len(self._visitors)
-            self._first.append(time)
-            self._last.append(time)
-            self._days.append(1)
-            return row
+        row = self.know(visitor)
         if time > self._last[row]:
             self._days[row] += time // DAY > self._last[row] // DAY
             self._last[row] = time
-        elif time < self._first[row]:
-            self._first[row] = time
+        self._first[row] = min(self._first[row], time)
         return row
 
     def _compress(self) -> None:
@@ -103,7 +106,7 @@ class Gathering:
     def _profile(self, now: int) -> NDArray[np.float32]:
         first, last = np.frombuffer(self._first, np.int64), np.frombuffer(self._last, np.int64)
         days = np.frombuffer(self._days, np.int32)
-        columns = (np.maximum(now - last, 0) / DAY, (last - first) / DAY, days)
+        columns = (np.maximum(now - last, 0) / DAY, np.maximum(last - first, 0) / DAY, days)
         return np.asarray(np.log1p(np.column_stack(columns)), np.float32)
 
 

@@ -13,6 +13,7 @@ look-alikes among them are not learnt by heart as strangers.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import lightgbm
@@ -164,6 +165,16 @@ def score(counts: Table, is_seed: Mask) -> Floats:
     """Fit on the seed and score every row: higher means more alike."""
     counts = sparse.csr_matrix(counts)
     return fit(counts, np.asarray(is_seed, bool)).score(counts)
+
+
+def mask(visitors: list[bytes], chosen: Collection[bytes]) -> Mask:
+    """Which of the rows are among the chosen."""
+    return np.fromiter((visitor in chosen for visitor in visitors), bool, len(visitors))
+
+
+def active(counts: Table) -> Mask:
+    """Which rows have any activity."""
+    return np.asarray(np.diff(counts.indptr) > 0)
 
 
 def _sample(alive: NDArray[np.int64], is_seed: Mask) -> NDArray[np.int64]:

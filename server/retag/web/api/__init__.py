@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retag import errors
-from retag.web.api import audiences, conversions, customer_lists, estimates, tags, visitors, worth
+from retag.web.api import alike, audiences, conversions, customer_lists, estimates, tags, visitors, worth
 from retag.web.api.call import Row, refusal
 from retag.web.api.call import routes as routes_of
 from retag.web.api.limits import Limits
@@ -45,6 +45,10 @@ TABLE = [
         worth.show, None, worth.InsightsView, ("days",)),
     Row("GET", f"{AUDIENCE}/overlap", "audiences/overlap", "Members shared with another audience", *READ,
         worth.overlap, None, worth.OverlapView, ("with",)),
+    Row("GET", f"{AUDIENCE}/likeness", "audiences/likeness", "An act-alike's model and its quality", *READ,
+        alike.show, None, alike.LikenessView),
+    Row("POST", f"{AUDIENCE}/refit", "audiences/refit", "Fit an act-alike anew", *WRITE,
+        alike.refit, None, alike.LikenessView),
     Row("PATCH", AUDIENCE, "audiences/update", "Update or remove audience", *WRITE,
         audiences.update, audiences.AudienceUpdate, audiences.AudienceView),
     Row("GET", LISTS, "customer_lists/list", "Get customer lists", *READ,
@@ -97,8 +101,11 @@ def start(state: Any) -> None:
     """At start-up, in the loop: take up what earlier uploads left waiting."""
     state.list_work = customer_lists.Work(state.journal)
     state.list_work.wake()
+    state.refits = alike.Refits(state.journal, state.settings.path)
+    state.refits.start()
 
 
 async def stop(state: Any) -> None:
     """At shut-down, before the journal closes."""
+    await state.refits.close()
     await state.list_work.close()

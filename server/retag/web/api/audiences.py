@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from retag import errors, rules
+from retag import errors, likeness, rules
 from retag.store import audiences, members
 from retag.web.api.call import NAME_LIMIT, Call, Name, closed, number
 from retag.web.api.rule_schema import AudienceRule
@@ -91,12 +91,16 @@ async def create(call: Call) -> AudienceView:
     description = wanted.description and text("description", wanted.description, DESCRIPTION_LIMIT)
     rule = rules.echo(rules.parse(wanted.audience_type, wanted.rule))
     new = audiences.Wanted(title, description, wanted.audience_type, rule)
+    if new.type == "ACTALIKE":
+        likeness.require()
 
     def write(cn: sqlite3.Connection) -> int:
         check_references(cn, call.account, rule)
         return audiences.create(cn, call.account, new, call.now)
 
     audience_id = await call.state.journal.write(write)
+    if new.type == "ACTALIKE":
+        call.state.refits.wake()
     return await view(call, await find(call, audience_id))
 
 

@@ -1,0 +1,151 @@
+"""Act-alikes: fitted daily and on demand, in a process of their own, and applied a few visitors at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import Any
+
+import msgspec
+
+from retag import errors, likeness
+from retag.store import alike, sqlite
+from retag.web.api.audiences import find
+from retag.web.api.call import Call
+from retag.web.api.worth import apart
+
+EVERY_S = 60.0
+"""How often to look for what is due."""
+log = logging.getLogger("retag.alike")
+
+
+class LikenessView(msgspec.Struct):
+    """The latest fit. `quality` is from held-out seed members: `auc` with its interval, `lift` in the chosen
+    share beside `lift_of_active` (the most active visitors); `worthless` when chance would do as well."""
+
+    audience_id: str
+    status: str
+    fitted_timestamp: int | None
+    seeds: int
+    seeds_needed: int
+    eligible: int
+    members: int | None
+    quality: dict[str, Any] | None
+    features: list[str]
+    explanation: str
+
+
+class Refits:
+    """The one worker: fits what is due, one after the other."""
+
+    def __init__(self, journal: Any, path: str) -> None:
+        self.journal = journal
+        self.path = path
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        """There is something to fit."""
+        self._woken.set()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                for task in await asyncio.to_thread(_due, self.path):
+                    await self.refit(task)
+            except Exception:  # the next round tries again; the door must not notice
+                log.exception("act-alikes could not be refitted")
+            try:
+                await asyncio.wait_for(self._woken.wait(), EVERY_S)
+            except TimeoutError:
+                continue
+            finally:
+                self._woken.clear()
+
+    async def refit(self, task: alike.Task) -> None:
+        """Fit, apply and note one build."""
+        now = time.time_ns() // 1_000_000
+        try:
+            report = await apart(alike.refit, self.path, task, now)
+        except likeness.ExtraMissing as missing:
+            known = alike.Report(now, 0, 0, alike.LEAST_SEED, explanation=str(missing))
+            await self.journal.write(lambda cn: alike.note(cn, task.build, known))
+            return
+        changes = await asyncio.to_thread(_slices, self.path, task.build, report.chosen or [])
+        for added, removed in changes:
+            await self.journal.write(lambda cn, a=added, r=removed: alike.apply(cn, task.build, a, r, _now()))
+        await self.journal.write(lambda cn: alike.note(cn, task.build, report))
+
+    async def close(self) -> None:
+        """Stop; an unfinished fit is done again at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+async def show(call: Call) -> LikenessView:
+    """The model of an act-alike audience, and how good it is."""
+    audience = await _find(call)
+    row = await call.state.reader.one(
+        "SELECT fitted, chosen, report FROM likeness WHERE build = ?", (audience.build,)
+    )
+    if row is None:
+        return LikenessView(
+            str(audience.id), "INITIALIZING", None, 0, alike.LEAST_SEED, 0, None, None, [], "Not fitted yet."
+        )
+    report = json.loads(row[2])
+    return LikenessView(
+        audience_id=str(audience.id),
+        status="TOO_SMALL" if row[1] is None else "READY",
+        fitted_timestamp=row[0] // 1000,
+        seeds=report["seeds"],
+        seeds_needed=report["needed"],
+        eligible=report["eligible"],
+        members=row[1],
+        quality=report["quality"],
+        features=report["features"],
+        explanation=report["explanation"],
+    )
+
+
+async def refit(call: Call) -> LikenessView:
+    """Fit anew, in the background: the answer is the fit before."""
+    audience = await _find(call)
+    likeness.require()
+    await call.state.journal.write(
+        lambda cn: cn.execute("UPDATE likeness SET fitted = 0 WHERE build = ?", (audience.build,)).rowcount
+    )
+    call.state.refits.wake()
+    return await show(call)
+
+
+async def _find(call: Call) -> Any:
+    audience = await find(call, call.id("audience_id"))
+    if audience.type != "ACTALIKE":
+        raise errors.Conflict(f"Audience {audience.id} is {audience.type}; only an ACTALIKE has a model.")
+    return audience
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _due(path: str) -> list[alike.Task]:
+    cn = sqlite.connect(path, readonly=True)
+    try:
+        return alike.due(cn, _now())
+    finally:
+        cn.close()
+
+
+def _slices(path: str, build: int, chosen: list[bytes]) -> list[tuple[list[bytes], list[bytes]]]:
+    cn = sqlite.connect(path, readonly=True)
+    try:
+        return alike.slices(cn, build, chosen)
+    finally:
+        cn.close()

@@ -1,0 +1,156 @@
+"""Act-alikes on a log: from a seed audience to members, without the seed's own defining events."""
+
+import json
+
+import numpy as np
+import pytest
+
+from retag.likeness import ExtraMissing, load
+from retag.store import alike, sqlite
+from retag.windows import DAY, EVER
+
+NOW = 1_795_478_400_000
+BUYERS = {"event": "checkout"}
+pytest.importorskip("lightgbm")
+
+
+def visitor(number):
+    return number.to_bytes(16, "big")
+
+
+@pytest.fixture
+def cn(tmp_path):
+    cn = sqlite.connect(tmp_path / "retag.db")
+    sqlite.migrate(cn)
+    cn.execute("INSERT INTO account VALUES (1, 'Shop', 0)")
+    yield cn
+    cn.close()
+
+
+def path(cn):
+    return cn.execute("PRAGMA database_list").fetchone()[2]
+
+
+def log(cn, events):
+    """Counted events of (visitor number, name, time, category)."""
+    cn.execute("BEGIN")
+    for seq, (number, name, time, category) in enumerate(events, 1):
+        data = json.dumps({"product_category": category}).encode()
+        row = (seq, visitor(number), name, time, time, data)
+        cn.execute("INSERT INTO log VALUES (?, 1, 1, ?, ?, ?, ?, '', 1, 1, '', ?, x'', x'', 0)", row)
+        cn.execute("INSERT INTO trail VALUES (?, ?)", (visitor(number), seq))
+    cn.execute("COMMIT")
+
+
+def audience(cn, kind, rule, members=()):
+    """An audience with a ready build, and the members that the fold would have found."""
+    row = ("Seed", kind, json.dumps(rule))
+    sql = (
+        "INSERT INTO audience (account, name, type, rule, build, created, updated)"
+        " VALUES (1, ?, ?, ?, 0, 0, 0) RETURNING id"
+    )
+    made = cn.execute(sql, row).fetchone()[0]
+    sql = "INSERT INTO build (audience, rule, live_from, ready) VALUES (?, ?, 0, 0) RETURNING id"
+    build = cn.execute(sql, (made, json.dumps(rule))).fetchone()[0]
+    cn.execute("UPDATE audience SET build = ? WHERE id = ?", (build, made))
+    rows = [(build, visitor(number), 0, EVER) for number in members]
+    cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, 0, NULL)", rows)
+    return made, build
+
+
+def shop(cn, seeds=100):
+    """1,500 visitors; the first 200 look at shoes, of whom the first `seeds` bought."""
+    rng = np.random.default_rng(3)
+    events = []
+    for number in range(1500):
+        for _ in range(rng.integers(1, 6)):
+            likes = number < 200 and rng.random() < 0.6
+            category = "shoes" if likes else f"category {rng.integers(0, 30)}"
+            events.append((number, "pagevisit", NOW - int(rng.integers(1, 60)) * DAY, category))
+        if number < seeds:
+            events.append((number, "checkout", NOW - DAY, "bought"))
+    log(cn, events)
+    return audience(cn, "VISITOR", BUYERS, range(seeds))[0]
+
+
+def task(seed, percentage=5, build=99):
+    return alike.Task(build, 1, (seed,), percentage)
+
+
+def test_those_who_act_like_the_seed_are_chosen(cn):
+    """5 % of those who are eligible, mostly of the planted kind, none of the seed."""
+    report = alike.refit(path(cn), task(shop(cn)), NOW)
+    chosen = [int.from_bytes(one, "big") for one in report.chosen]
+    assert (report.seeds, report.eligible, len(chosen)) == (100, 1400, 70)
+    assert min(chosen) >= 100
+    assert sum(number < 200 for number in chosen) > 40
+    assert report.quality["low"] > 0.6
+    assert not report.quality["worthless"]
+    assert report.features[0].startswith("category:shoes")
+
+
+def test_the_defining_event_is_no_feature(cn):
+    """What made the seed a seed is not what likeness is judged by, nor how recent it makes them look."""
+    report = alike.refit(path(cn), task(shop(cn)), NOW)
+    assert not any("checkout" in one or "bought" in one for one in report.features)
+    assert report.quality["auc"] < 0.97
+
+
+def test_the_same_data_choose_the_same_visitors(cn):
+    """A refit without news changes nobody's membership."""
+    seed = shop(cn)
+    assert alike.refit(path(cn), task(seed), NOW) == alike.refit(path(cn), task(seed), NOW)
+
+
+def test_too_small_a_seed_says_how_many_are_needed(cn):
+    """No model, no members, and the number."""
+    report = alike.refit(path(cn), task(shop(cn, seeds=29)), NOW)
+    assert report.too_small
+    assert (report.seeds, report.needed) == (29, 30)
+    assert "30 are needed" in report.explanation
+
+
+def test_who_opted_out_is_not_chosen(cn):
+    """Objectors and those not seen for 180 days are not eligible."""
+    seed = shop(cn)
+    cn.executemany("INSERT INTO opt_out VALUES (?, 0)", [(visitor(number),) for number in range(100, 200)])
+    report = alike.refit(path(cn), task(seed), NOW)
+    assert report.eligible == 1300
+    assert min(int.from_bytes(one, "big") for one in report.chosen) >= 200
+    assert alike.refit(path(cn), task(seed), NOW + 400 * DAY).eligible == 0
+
+
+def test_changes_are_applied_with_transitions(cn):
+    """The chosen become members, later ones replace them, and both changes can be undone by readers."""
+    rule = {"seed_id": ["1"], "percentage": 5}
+    _, build = audience(cn, "ACTALIKE", rule)
+    for now, chosen in ((NOW, [1, 2, 3]), (NOW + DAY, [2, 3, 4])):
+        for added, removed in alike.slices(cn, build, [visitor(number) for number in chosen]):
+            alike.apply(cn, build, added, removed, now)
+    sql = "SELECT visitor FROM member WHERE build = ? AND opens <= ? AND closes > ? ORDER BY visitor"
+    inside = [row[0] for row in cn.execute(sql, (build, NOW + DAY, NOW + DAY))]
+    assert inside == [visitor(2), visitor(3), visitor(4)]
+    changed = cn.execute(
+        "SELECT visitor, opens FROM transition WHERE at = ? ORDER BY id", (NOW + DAY,)
+    ).fetchall()
+    assert sorted(changed) == [(visitor(1), NOW), (visitor(4), EVER)]
+    assert alike.slices(cn, build, [visitor(number) for number in (2, 3, 4)]) == []
+
+
+def test_a_fit_is_due_at_first_and_daily(cn):
+    """Never fitted, or a day ago; and kept for the API."""
+    seed = shop(cn)
+    _, build = audience(cn, "ACTALIKE", {"seed_id": [str(seed)], "percentage": 3})
+    assert alike.due(cn, NOW) == [task(seed, 3, build)]
+    alike.note(cn, build, alike.refit(path(cn), task(seed, 3, build), NOW))
+    assert alike.due(cn, NOW + DAY - 1) == []
+    assert len(alike.due(cn, NOW + DAY)) == 1
+    count, report = cn.execute("SELECT chosen, report FROM likeness").fetchone()
+    assert count == 42
+    assert json.loads(report)["chosen"] is None
+
+
+def test_without_the_extra_the_error_names_it():
+    """A missing library is told with the command that installs it."""
+    with pytest.raises(ExtraMissing, match=r"pip install 'retag\[actalike\]'"):
+        load("no_such_module")
