@@ -12,7 +12,11 @@ import msgspec
 
 SOURCES: Mapping[str, int] = {"tag": 1, "conversions_api": 2, "file_upload": 3, "mmp": 4}
 PLATFORMS: Mapping[str, int] = {"web": 1, "mobile": 2, "offline": 3}
-STANDINGS: Mapping[str, int] = {"counted": 0, "duplicate": 1, "repeated_order": 2, "quarantined": 3}
+STANDINGS: Mapping[str, int] = {
+    **{"counted": 0, "duplicate": 1, "repeated_order": 2, "quarantined": 3},
+    **{"not_purchase": 4, "opted_out": 5, "erased": 6},
+}
+"""What became of an event in the log. `not_purchase`: a refund or an order of no value."""
 
 OUTCOMES = (
     "accepted",

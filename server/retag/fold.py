@@ -1,0 +1,292 @@
+"""The fold: the log becomes audience membership, a second behind at most.
+
+`advance` takes the next events and leaves, in the caller's transaction, everything that follows from them:
+what counts, whose it is, who is in, and the watermark. So after kill -9 at any point the same events are
+folded again to the same result. `refold` computes visitors anew from their trail; `mark` and `mark_list` are
+for membership that others decide; every change of who is in writes a transition under a new step.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from retag.events import SOURCES, STANDINGS, Event
+from retag.store import folding, log, matching, settle, showing
+from retag.store.desk import Desk, Live, live_builds
+from retag.store.membership import Mark, Pair, Touch, fact_of, match, pairs
+from retag.store.membership import settle as settle_window
+
+NAMES = {number: name for name, number in STANDINGS.items()}
+decode = msgspec.json.decode
+MOST_AFTER_A_MOVE = 256
+
+
+def advance(
+    cn: sqlite3.Connection, desk: Desk, entries: Sequence[log.Entry], upto: int, now: int, bare: bool = False
+) -> tuple[dict[str, int], int]:
+    """Fold `entries` and move the watermark to `upto`: `(counts by standing, step)`.
+
+    `bare` leaves the rules aside.
+    """
+    desk.refresh(cn)
+    counts: Counter[str] = Counter()
+    batch = [settle.entry(seq, event) for seq, event in entries]
+    size = len(batch)
+    while batch:
+        done = _advance(cn, desk, batch[:size], now, bare)
+        counts.update(NAMES[one.standing] for one in batch[:done])
+        # An event changed hands: what follows must see that, whatever the batch, so the rest is settled anew.
+        batch, size = batch[done:], MOST_AFTER_A_MOVE
+    log.set_progress(cn, "folded", upto)
+    return dict(counts), log.progress(cn, "step")
+
+
+def _advance(cn: sqlite3.Connection, desk: Desk, batch: list[settle.Entry], now: int, bare: bool) -> int:
+    """Fold up to the first event that makes another change hands; how many were folded."""
+    living = _bury(cn, desk, batch)
+    settled, moves, matches = _settle(cn, living)
+    folding.save_log(cn, settled)
+    if not bare:
+        touches = touches_of(desk, [(one.event, one.visitor) for one in settled if not one.standing])
+        _apply(cn, desk, touches + matching.touches(desk, matches, now), now)
+    if not moves:
+        return len(batch)
+    _move(cn, moves, now)
+    return next(place for place, one in enumerate(batch, 1) if one is settled[-1])
+
+
+def _bury(cn: sqlite3.Connection, desk: Desk, batch: list[settle.Entry]) -> list[settle.Entry]:
+    """Late events of the erased leave the log; those of objectors count for nothing."""
+    graves = desk.graves
+    if not graves.any:
+        return batch
+    for one in batch:
+        if graves.erased(one.visitor):
+            one.standing = settle.ERASED
+        elif one.visitor in graves.opted_out:
+            one.standing = settle.OPTED_OUT
+    folding.drop(cn, [one.seq for one in batch if one.standing == settle.ERASED])
+    return [one for one in batch if one.standing != settle.ERASED]
+
+
+def _settle(
+    cn: sqlite3.Connection, batch: list[settle.Entry]
+) -> tuple[list[settle.Entry], list[settle.Move], list[matching.Match]]:
+    """Decide standing and owner of each event, in order, and store what that taught.
+
+    Stops behind the first event that makes an earlier one change hands: `(settled, moves, list matches)`.
+    """
+    shown = {one.seq: showing.of(one.event) for one in batch if one.event.people}
+    showings = folding.load_showings(cn, {i for some in shown.values() for i in some}, {})
+    ledger = folding.load_ledger(cn, batch)
+    strangers = _strangers(cn, batch, shown)
+    settled = []
+    for one in batch:
+        settled.append(one)
+        identifiers = shown.get(one.seq, [])
+        if one.seq in strangers:
+            _find_owner(one, identifiers, showings)
+        if one.standing == settle.COUNTED:
+            ledger.settle(one)
+        one.moved = one.visitor != one.event.visitor
+        if one.standing in (settle.COUNTED, settle.DUPLICATE, settle.REPEATED):
+            showings.attach(identifiers, one.visitor, one.event.time)
+        if ledger.moves:
+            break
+    folding.save_ledger(cn, ledger)
+    folding.save_showings(cn, showings)
+    return settled, ledger.moves, matching.note(cn, showings.links, batch[-1].event.received if batch else 0)
+
+
+def _strangers(
+    cn: sqlite3.Connection, batch: list[settle.Entry], shown: dict[int, list[showing.Identifier]]
+) -> set[int]:
+    """Server events with identifiers, whose visitor nobody has met: their owner is to be found."""
+    asked = [one for one in batch if one.event.source != SOURCES["tag"] and one.seq in shown]
+    if not asked:
+        return set()
+    known = folding.known_visitors(cn, {one.visitor for one in asked})
+    first: dict[bytes, int] = {}
+    for one in batch:
+        first.setdefault(one.visitor, one.seq)
+    return {one.seq for one in asked if one.visitor not in known and first[one.visitor] == one.seq}
+
+
+def _find_owner(
+    one: settle.Entry, identifiers: list[showing.Identifier], showings: showing.Showings
+) -> None:
+    owner = showings.owner(identifiers)
+    if owner is not None:
+        one.visitor = owner
+    elif one.standing == settle.COUNTED and showings.useless(identifiers):
+        one.standing = settle.QUARANTINED
+
+
+def _apply(cn: sqlite3.Connection, desk: Desk, touches: list[Touch], now: int) -> None:
+    """The rules' memories and windows after these matches."""
+    marks = folding.load_marks(cn, pairs(touches))
+    for touch in touches:
+        match(touch.rule, marks[touch.build, touch.visitor], touch.place, touch.time, touch.value)
+    _save(cn, marks, desk.builds, now)
+
+
+def _move(cn: sqlite3.Connection, moves: list[settle.Move], now: int) -> None:
+    """Earlier events changed hands: both sides are computed anew."""
+    folding.save_moves(cn, moves)
+    touched = {move.giver for move in moves} | {move.taker for move in moves}
+    for visitor in sorted(touched):
+        gained, lost = matching.retell(cn, visitor, now)
+        for one in gained:
+            mark_list(cn, one.account, one.list, [visitor], [], now)
+        for one in lost:
+            mark_list(cn, one.account, one.list, [], [visitor], now)
+    refold(cn, touched, now)
+
+
+def touches_of(desk: Desk, counted: Iterable[tuple[Event, bytes]]) -> list[Touch]:
+    """Which clauses these events match."""
+    found: list[Touch] = []
+    for event, visitor in counted:
+        book = desk.books.get(event.account)
+        rows = book.touching(event.name) if book else ()
+        if not rows or book is None:
+            continue
+        data = decode(event.data) if event.data and book.needs_data(event.name) else {}
+        fact = fact_of(event, data)
+        for build, place, clause in rows:
+            if clause.matches(fact):
+                value = clause.value(fact) if clause.needs_data else 0.0
+                found.append(Touch(build, visitor, book.rules[build], place, event.time, value))
+    return found
+
+
+def _save(
+    cn: sqlite3.Connection, marks: dict[Pair, Mark], builds: dict[int, Live], now: int, cause: int = 0
+) -> None:
+    changes = folding.save_marks(cn, marks, builds, now)
+    if changes:
+        folding.save_changes(cn, changes, next_step(cn), now, cause)
+
+
+def next_step(cn: sqlite3.Connection) -> int:
+    """A new fold step: whoever reads at an earlier one undoes what is written under it."""
+    step = log.progress(cn, "step") + 1
+    log.set_progress(cn, "step", step)
+    return step
+
+
+def refold(cn: sqlite3.Connection, visitors: Iterable[bytes], now: int, cause: int = 0) -> None:
+    """Compute these visitors' membership anew, from their events in the log and the lists they are on."""
+    builds = live_builds(cn)
+    graves = {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()}
+    for visitor in sorted(visitors):
+        events = [] if visitor in graves else _trail(cn, visitor)
+        wanted = [(build.id, visitor) for build in builds.values()]
+        before = folding.load_marks(cn, wanted)
+        marks = {pair: _again(builds[pair[0]], before[pair], events) for pair in wanted}
+        if visitor in graves:
+            marks = {pair: Mark(was=mark.was, dirty=True) for pair, mark in before.items()}
+        _save(cn, marks, builds, now, cause)
+
+
+def _trail(cn: sqlite3.Connection, visitor: bytes) -> list[log.Entry]:
+    sql = (
+        f"SELECT seq, {log.COLUMNS} FROM log WHERE seq IN (SELECT seq FROM trail WHERE visitor = ?)"
+        " AND standing = 0 AND seq <= ? ORDER BY seq"
+    )
+    rows = cn.execute(sql, (visitor, 1 << 62)).fetchall()
+    return [(row[0], Event(*row[1:])) for row in rows]
+
+
+def _again(build: Live, before: Mark, events: list[log.Entry]) -> Mark:
+    """A mark from nothing but the events that have reached the build, and what lists and seeds said."""
+    rule, mark = build.rule, Mark(was=before.was, dirty=True)
+    kept = before.memories or rule.nothing()
+    decided = [i for i, clause in enumerate(rule.clauses) if clause.list_id is not None or clause.seeds]
+    if decided:
+        mark.memories = [kept[i] if i in decided else [] for i in range(len(kept))]
+        settle_window(rule, mark)
+    for seq, event in events:
+        reached = seq <= build.backfilled or seq > build.live_from
+        if reached and event.account == build.account:
+            fact = fact_of(event, decode(event.data) if event.data else {})
+            for place, clause in enumerate(rule.clauses):
+                if place not in decided and clause.matches(fact):
+                    match(rule, mark, place, event.time, clause.value(fact))
+    mark.dirty = (mark.opens, mark.closes, mark.last) != before.was or mark.memories != before.memories
+    return mark
+
+
+def mark(
+    cn: sqlite3.Connection, build: int, place: int, added: Sequence[bytes], removed: Sequence[bytes], now: int
+) -> None:
+    """Clause `place` of a build (a list's or a seed's) now holds for `added` and not for `removed`."""
+    builds = live_builds(cn)
+    if build not in builds:
+        return
+    rule = builds[build].rule
+    marks = folding.load_marks(cn, sorted((build, visitor) for visitor in {*added, *removed}))
+    for visitor in added:
+        match(rule, marks[build, visitor], place, now, 0.0)
+    for visitor in removed:
+        one = marks[build, visitor]
+        memories = one.memories = one.memories or rule.nothing()
+        memories[place] = []
+        settle_window(rule, one)
+    _save(cn, marks, builds, now)
+
+
+def mark_list(
+    cn: sqlite3.Connection,
+    account: int,
+    list_id: int,
+    added: Sequence[bytes],
+    removed: Sequence[bytes],
+    now: int,
+) -> None:
+    """A customer list now matches `added`, and no longer `removed`."""
+    for build in live_builds(cn).values():
+        if build.account == account:
+            for place, clause in enumerate(build.rule.clauses):
+                if clause.list_id == list_id:
+                    mark(cn, build.id, place, added, removed, now)
+
+
+def start_build(
+    cn: sqlite3.Connection, audience_id: int, rule_raw: dict[str, Any], now: int, prefill: bool
+) -> int:
+    """A new build of an audience: live events reach it from here on, the log behind by `builds.backfill`.
+
+    It answers at once when there is nothing to fill in; an unfinished earlier one is given up.
+    """
+    folded = log.progress(cn, "folded")
+    cn.execute(
+        "UPDATE build SET retired = ?, retired_step = 0 WHERE audience = ? AND ready IS NULL"
+        " AND retired IS NULL",
+        (now, audience_id),
+    )
+    columns = "audience, rule, live_from, backfilled, ready, ready_step"
+    sql = f"INSERT INTO build ({columns}) VALUES (?, ?, ?, 0, NULL, NULL) RETURNING id"
+    build: int = cn.execute(sql, (audience_id, json.dumps(rule_raw), folded)).fetchone()[0]
+    lists = any(clause.list_id is not None or clause.seeds for clause in live_builds(cn)[build].rule.clauses)
+    if not lists and (not prefill or not folded):
+        finish_build(cn, build, now)
+    return build
+
+
+def finish_build(cn: sqlite3.Connection, build: int, now: int) -> None:
+    """The build is whole: from this step on it answers for its audience, and its forerunner is frozen."""
+    step = next_step(cn)
+    row = cn.execute("SELECT audience FROM build WHERE id = ?", (build,)).fetchone()
+    cn.execute("UPDATE build SET ready = ?, ready_step = ? WHERE id = ?", (now, step, build))
+    cn.execute(
+        "UPDATE build SET retired = ?, retired_step = ? WHERE audience = ? AND id <> ? AND retired IS NULL",
+        (now, step, row[0], build),
+    )
+    cn.execute("UPDATE audience SET build = ? WHERE id = ?", (build, row[0]))

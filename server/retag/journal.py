@@ -1,0 +1,302 @@
+"""The journal: group commit. A bounded queue, and one writer thread that owns the only read-write connection.
+
+A batch is whatever has arrived since the last commit; nobody is told "stored" before the transaction that
+holds their events is on disk. Between batches the same thread folds, and runs one write job (an API write, a
+slice of upkeep): appends first, then what is due, a few milliseconds at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from retag import errors
+from retag.events import Event
+from retag.pace import Pace
+from retag.store.protocol import Folded, Store
+
+T = TypeVar("T")
+Done = Callable[[BaseException | None], None]
+log = logging.getLogger("retag.journal")
+
+MOST_IN_BATCH = 4096
+MOST_JOBS = 1000
+BACK_OFF_S = 0.25
+EXIT_CODE = 74
+"""EX_IOERR: the supervisor starts the process again, and SQLite recovers from what is on disk."""
+
+
+def time_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def exit_now(error: BaseException) -> None:
+    """After a failed write or fsync the kernel's cache can no longer be trusted, so no clean-up either."""
+    log.critical("the disk failed (%s): exiting, to recover from what is on it", error)
+    os._exit(EXIT_CODE)
+
+
+class Submission:
+    """Events of one request, that stand or fall together; `done(error)` is called once on the loop."""
+
+    __slots__ = ("apart", "at", "done", "error", "events")
+
+    def __init__(self, events: Sequence[Event], apart: Sequence[Event], done: Done) -> None:
+        self.events = events
+        self.apart = apart
+        self.done = done
+        self.at = time.monotonic()
+        self.error: BaseException | None = None
+
+
+class Job:
+    """A write job; `done(result, error)` is called once on the loop."""
+
+    __slots__ = ("done", "run")
+
+    def __init__(self, run: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        self.run = run
+        self.done = done
+
+
+class Journal:
+    """`failed` says why nothing is accepted any more, None while all is well; anyone may set it."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limit: int = 20_000,
+        on_folded: Callable[[Folded], None] | None = None,
+        on_fatal: Callable[[BaseException], None] = exit_now,
+        now: Callable[[], int] = time_ms,
+        slice_ms: float = 4.0,
+    ) -> None:
+        self.store = store
+        self.limit = limit
+        self.failed: str | None = None
+        self._on_folded = on_folded
+        self._on_fatal = on_fatal
+        self._now = now
+        self._pace = Pace(slice_ms)
+        self._queue: deque[Submission] = deque()
+        self._jobs: deque[Job] = deque()
+        self._depth = 0
+        self._taken = 0
+        self._bell = threading.Event()
+        self._asleep = False
+        self._closing = False
+        self._sick = False
+        self._thread = threading.Thread(target=self._run, name="retag-writer", daemon=True)
+
+    def start(self) -> None:
+        """Open the store and start the writer. Call it in the loop; raises store.sqlite.Unusable."""
+        self._loop = asyncio.get_running_loop()
+        self.store.open()
+        self._thread.start()
+
+    # From the loop.
+
+    def append_nowait(self, events: Sequence[Event], apart: Sequence[Event], done: Done) -> None:
+        """Queue events; `done(None)` follows on the loop when they are on disk, else `done(error)`.
+
+        A full or failed journal calls `done(errors.Overloaded)` at once and stores nothing.
+        """
+        if self.failed or self._closing or self._depth - self._taken >= self.limit:
+            done(errors.Overloaded())
+            return
+        self._depth += len(events) + len(apart)
+        self._queue.append(Submission(events, apart, done))
+        if self._asleep:
+            self._bell.set()
+
+    async def append(self, events: Sequence[Event], apart: Sequence[Event] = ()) -> None:
+        """Return when the events are on disk. Raises Overloaded, or Poison for a row the store refuses."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            if not waiter.done():
+                waiter.set_exception(error) if error else waiter.set_result(None)
+
+        self.append_nowait(events, apart, done)
+        await waiter
+
+    async def write(self, job: Callable[[Any], T]) -> T:
+        """Run `job(connection)` on the writer, in one durable transaction, and return its result.
+
+        It holds the door up while it runs: keep it to a few milliseconds.
+        """
+        if self.failed or self._closing or len(self._jobs) >= MOST_JOBS:
+            raise errors.Overloaded
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if not waiter.done():
+                waiter.set_exception(error) if error else waiter.set_result(result)
+
+        self._jobs.append(Job(job, done))
+        if self._asleep:
+            self._bell.set()
+        return await waiter
+
+    def lag(self) -> tuple[int, int, int]:
+        """`(age of the oldest uncommitted event ms, of the oldest unfolded ms, events queued)`."""
+        try:
+            uncommitted = int((time.monotonic() - self._queue[0].at) * 1000)
+        except IndexError:
+            uncommitted = 0
+        waiting, since = self.store.waiting()
+        unfolded = int((time.monotonic() - since) * 1000) if waiting else 0
+        return uncommitted, unfolded, self._depth - self._taken
+
+    async def close(self) -> None:
+        """Refuse more, finish what is queued, fold, and close the store."""
+        self._closing = True
+        self._bell.set()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    # On the writer thread.
+
+    def _run(self) -> None:
+        while True:
+            busy = self._commit_waiting()
+            busy |= self._fold_due()
+            busy |= self._run_job()
+            if busy:
+                continue
+            if self._closing:
+                break
+            self._guard(lambda: self.store.checkpoint(idle=True))
+            self._sleep()
+        self._guard(self.store.close)
+
+    def _sleep(self) -> None:
+        self._asleep = True
+        if not self._queue and not self._jobs and not self._closing:
+            self._bell.wait(self._pace.nap(*self.store.waiting()))
+        self._asleep = False
+        self._bell.clear()
+
+    def _commit_waiting(self) -> bool:
+        batch, size = [], 0
+        while self._queue and size < MOST_IN_BATCH:
+            one = self._queue.popleft()
+            batch.append(one)
+            size += len(one.events) + len(one.apart)
+        if not batch:
+            return False
+        if self.failed:
+            for one in batch:
+                one.error = errors.Overloaded()
+        else:
+            self._commit(batch)
+        self._taken += size
+        self._tell(self._settle, batch)
+        return True
+
+    def _commit(self, batch: list[Submission]) -> None:
+        events = [event for one in batch for event in one.events]
+        apart = [event for one in batch for event in one.apart]
+        try:
+            self.store.append(events, apart)
+        except Exception as error:
+            if not self.store.is_poison(error):
+                self._refuse(batch, error)
+            elif len(batch) == 1:
+                log.error("a row was refused: %s", type(error).__name__)
+                batch[0].error = errors.Poison("The event holds a value that cannot be stored.")
+            else:
+                half = len(batch) // 2
+                self._commit(batch[:half])
+                self._commit(batch[half:])
+
+    def _refuse(self, batch: list[Submission], error: BaseException) -> None:
+        log.error("a batch of %d was not stored: %s", len(batch), error)
+        for one in batch:
+            one.error = errors.Overloaded()
+        self._check_fatal(error)
+
+    def _check_fatal(self, error: BaseException) -> None:
+        if self.store.is_fatal(error):
+            self.failed = f"the disk failed: {error}"
+            self._on_fatal(error)
+
+    @staticmethod
+    def _settle(batch: list[Submission]) -> None:
+        for one in batch:
+            one.done(one.error)
+
+    def _fold_due(self) -> bool:
+        waiting, since = self.store.waiting()
+        pressing = self._closing or bool(self._jobs)
+        if self.failed or not self._pace.due(waiting, since, pressing):
+            return False
+        most = 1 if self._sick else self._pace.most(since)
+        started = time.perf_counter()
+        try:
+            folded = self._fold(most)
+        except Exception as error:
+            return self._fold_failed(error)
+        self._sick = False
+        self._pace.folded(folded.events, time.perf_counter() - started)
+        self._guard(lambda: self.store.checkpoint(idle=False))
+        if self._on_folded is not None:
+            self._tell(self._on_folded, folded)
+        return True
+
+    def _fold(self, most: int) -> Folded:
+        """A slice; an event that breaks even alone is settled without the rules, for it must not stop the rest."""
+        try:
+            return self.store.fold(self._now(), most)
+        except Exception as error:
+            if most > 1 or not self.store.is_poison(error):
+                raise
+            log.exception("an event was folded without its rules")
+            return self.store.fold(self._now(), 1, bare=True)
+
+    def _fold_failed(self, error: BaseException) -> bool:
+        """Go on event by event, unless the disk failed; a full disk is tried again after a while."""
+        self._check_fatal(error)
+        if self.failed or self._closing:
+            return False
+        log.error("a slice was not folded: %r", error)
+        self._sick = True
+        if not self._queue and not self.store.is_poison(error):
+            self._bell.wait(BACK_OFF_S)
+        return True
+
+    def _run_job(self) -> bool:
+        if not self._jobs:
+            return False
+        job = self._jobs.popleft()
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            if self.failed:
+                raise errors.Overloaded
+            result = self.store.write(job.run)
+        except Exception as caught:
+            error = caught
+            self._check_fatal(caught)
+        self._tell(job.done, result, error)
+        return True
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:
+            log.exception("upkeep of the file failed")
+            self._check_fatal(error)
+
+    def _tell(self, callback: Callable[..., object], *args: object) -> None:
+        # The loop is closed only when the process gives up on a clean end.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *args)

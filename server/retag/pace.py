@@ -1,0 +1,42 @@
+"""Pace: when to fold, and how much at a time.
+
+Small slices keep the door's answers quick, larger ones cost less an event, and nothing may wait for a second.
+So: fold when a good handful waits or the oldest has waited a tenth of a second; in slices of a few
+milliseconds by what an event has cost lately; in larger ones when the wait grows.
+"""
+
+from __future__ import annotations
+
+import time
+
+HANDFUL = 256
+WAIT_S = 0.1
+LATE_S = 0.4
+IDLE_S = 1.0
+LEAST, MOST = 64, 20_000
+
+
+class Pace:
+    """Kept by the writer thread; `since` is when the oldest unfolded event was committed, monotonic seconds."""
+
+    def __init__(self, slice_ms: float) -> None:
+        self._slice = slice_ms / 1000
+        self._cost = 40e-6
+
+    def due(self, waiting: int, since: float, pressing: bool) -> bool:
+        """Whether to fold now; `pressing` when a write job should see everything folded."""
+        return waiting > 0 and (pressing or waiting >= HANDFUL or time.monotonic() - since >= WAIT_S)
+
+    def nap(self, waiting: int, since: float) -> float:
+        """How long the writer may sleep if nothing wakes it."""
+        return max(0.001, since + WAIT_S - time.monotonic()) if waiting else IDLE_S
+
+    def most(self, since: float) -> int:
+        """Events for the next slice."""
+        late = time.monotonic() - since > LATE_S
+        return max(LEAST, min(MOST, int(self._slice * (4 if late else 1) / self._cost)))
+
+    def folded(self, events: int, seconds: float) -> None:
+        """Learn from a slice."""
+        if events >= LEAST:
+            self._cost += 0.2 * (max(seconds / events, 1e-6) - self._cost)

@@ -1,0 +1,56 @@
+"""Bulk: many rows in one statement, many rows back in one.
+
+Python's sqlite3 lets go of the interpreter's lock at every step, so a batch of one-row statements would wait
+for the door's thread once a row. One statement with many rows steps once; so does a SELECT that comes back as
+one JSON text.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+MOST_ROWS = 256
+"""Rows a statement; the number of variables stays under SQLite's 32,766."""
+
+decode = msgspec.json.decode
+
+
+def blocks(rows: Sequence[Any], most: int = MOST_ROWS) -> Iterable[Sequence[Any]]:
+    """The rows in blocks whose sizes are powers of two, so that few different statements are prepared."""
+    start, left = 0, len(rows)
+    while left:
+        size = min(most, 1 << (left.bit_length() - 1))
+        yield rows[start : start + size] if size < len(rows) else rows
+        start, left = start + size, left - size
+
+
+def insert(cn: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], tail: str = "") -> None:
+    """`INSERT INTO {into} VALUES …, … {tail}` with all rows, which have the same length."""
+    for block in blocks(rows):
+        sql = f"{into} VALUES {_marks(len(block), len(block[0]))} {tail}"
+        cn.execute(sql, list(chain.from_iterable(block)))
+
+
+def lookup(
+    cn: sqlite3.Connection, keys: Sequence[Sequence[Any]], names: str, row: str, source: str
+) -> list[list[Any]]:
+    """One list `[{row}]` for each row of `FROM {source}`, which sees `keys` as table `k({names})`.
+
+    A blob goes as hex(): JSON knows none.
+    """
+    found: list[list[Any]] = []
+    for block in blocks(keys):
+        given = f"WITH k({names}) AS (VALUES {_marks(len(block), len(block[0]))})"
+        sql = f"{given} SELECT json_group_array(json_array({row})) FROM {source}"
+        found += decode(cn.execute(sql, list(chain.from_iterable(block))).fetchone()[0])
+    return found
+
+
+def _marks(rows: int, columns: int) -> str:
+    one = "(" + ",".join("?" * columns) + ")"
+    return ",".join([one] * rows)

@@ -1,0 +1,194 @@
+"""The SQLite engine behind the journal: one read-write connection, used by the writer thread alone."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from retag import fold
+from retag.events import Event
+from retag.store import log, sqlite
+from retag.store.desk import Desk
+from retag.store.protocol import Folded
+
+T = TypeVar("T")
+
+CHECKED_FIRST = 500_000_000
+"""Files up to this size are checked before they are served, larger ones in the background."""
+WAL_DUE = 16 << 20
+TAIL = 50_000
+"""Events kept in memory between append and fold, so that the fold need not read them back."""
+POISON = (OverflowError, UnicodeEncodeError, TypeError, ValueError, sqlite3.IntegrityError,
+          sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)  # fmt: skip
+FATAL = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class SqliteStore:
+    """`unsound` says what a check found, None while nothing has been."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.unsound: str | None = None
+        self.checking = False
+        self._tail: deque[log.Entry] = deque()
+        self._marks: deque[tuple[int, float]] = deque()
+        self._next = 1
+        self._next_apart = 1
+        self._folded = 0
+
+    def open(self) -> None:
+        """Check, open and migrate. Raises sqlite.Unusable."""
+        if self.path.exists() and self.path.stat().st_size <= CHECKED_FIRST:
+            self._check()
+            if self.unsound:
+                raise sqlite.Unusable(f"{self.path}: is damaged ({self.unsound}). Restore a backup.")
+        self._cn = sqlite.connect(self.path)
+        try:
+            sqlite.migrate(self._cn)
+        except sqlite.Unusable as error:
+            self._cn.close()
+            raise sqlite.Unusable(f"{self.path}: {error}") from None
+        self._desk = Desk()
+        self._refresh()
+        if self.path.stat().st_size > CHECKED_FIRST:
+            self.checking = True
+            threading.Thread(target=self._check, name="retag-check", daemon=True).start()
+
+    def _check(self) -> None:
+        cn = sqlite.connect(self.path, readonly=True)
+        try:
+            self.unsound = sqlite.quick_check(cn)
+        finally:
+            cn.close()
+            self.checking = False
+
+    def _refresh(self) -> None:
+        """Another process wrote (a key, an import), or this one starts: forget what is remembered."""
+        self._version = self._data_version()
+        self._tail.clear()
+        self._next, self._next_apart = log.next_place(self._cn), log.next_place(self._cn, "bot_log")
+        self._folded = log.progress(self._cn, "folded")
+        self._marks = deque([(self._next - 1, time.monotonic())] if self._next - 1 > self._folded else [])
+        self._desk.stale = True
+
+    def _data_version(self) -> int:
+        return int(self._cn.execute("PRAGMA data_version").fetchone()[0])
+
+    def _begin(self) -> None:
+        self._cn.execute("BEGIN IMMEDIATE")
+        if self._data_version() != self._version:
+            self._refresh()
+
+    def _rollback(self) -> None:
+        if self._cn.in_transaction:
+            self._cn.execute("ROLLBACK")
+
+    def append(self, events: Sequence[Event], apart: Sequence[Event]) -> None:
+        """One transaction, on disk when it returns."""
+        self._begin()
+        try:
+            if events:
+                log.append(self._cn, "log", self._next, events)
+            if apart:
+                log.append(self._cn, "bot_log", self._next_apart, apart)
+            self._cn.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+        self._remember(events)
+        self._next_apart += len(apart)
+
+    def _remember(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        behind = self._tail[-1][0] if self._tail else self._folded
+        if behind == self._next - 1 and len(self._tail) < TAIL:
+            self._tail.extend(enumerate(events, self._next))
+        self._next += len(events)
+        self._marks.append((self._next - 1, time.monotonic()))
+
+    def waiting(self) -> tuple[int, float]:
+        """`(places not yet folded, since when on the monotonic clock, 0 when none)`."""
+        try:
+            return self._next - 1 - self._folded, self._marks[0][1]
+        except IndexError:
+            return 0, 0.0
+
+    def fold(self, now: int, most: int, bare: bool = False) -> Folded:
+        """Fold up to `most` events; `bare` leaves rules aside, for an event that breaks one.
+
+        Committed with synchronous=NORMAL: the next acknowledged commit syncs it, and a fold that power loss
+        takes back is done again from the log.
+        """
+        self._cn.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._begin()
+            entries = self._unfolded(most)
+            upto = entries[-1][0] if entries else self._next - 1
+            counts, step = fold.advance(self._cn, self._desk, entries, upto, now, bare)
+            self._cn.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            self._desk.stale = True
+            raise
+        finally:
+            self._cn.execute("PRAGMA synchronous = FULL")
+        self._pass(upto)
+        return Folded(len(entries), counts, step, self._next - 1 - upto)
+
+    def _unfolded(self, most: int) -> list[log.Entry]:
+        if self._tail and self._tail[0][0] == self._folded + 1:
+            return [self._tail[i] for i in range(min(most, len(self._tail)))]
+        return log.read(self._cn, self._folded, most)
+
+    def _pass(self, upto: int) -> None:
+        self._folded = upto
+        while self._tail and self._tail[0][0] <= upto:
+            self._tail.popleft()
+        while self._marks and self._marks[0][0] <= upto:
+            self._marks.popleft()
+
+    def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """`job(connection)` in one transaction, on disk when it returns."""
+        self._begin()
+        try:
+            result = job(self._cn)
+            wipe = log.progress(self._cn, "wipe")
+            self._cn.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+        finally:
+            self._desk.stale = True
+        if wipe:
+            self._wipe()
+        return result
+
+    def _wipe(self) -> None:
+        """Leave no byte of the erased in the WAL; a reader that holds it makes this wait for the next try."""
+        if sqlite.checkpoint(self._cn, "TRUNCATE"):
+            log.set_progress(self._cn, "wipe", 0)
+
+    def checkpoint(self, idle: bool) -> None:
+        """When the WAL has grown; when idle also retry a pending wipe."""
+        if idle and log.progress(self._cn, "wipe"):
+            self._wipe()
+        wal = f"{self.path}-wal"
+        if os.path.exists(wal) and os.stat(wal).st_size >= WAL_DUE * (1 if idle else 2):
+            sqlite.checkpoint(self._cn, "RESTART" if idle else "PASSIVE")
+
+    def is_poison(self, error: BaseException) -> bool:
+        return isinstance(error, POISON)
+
+    def is_fatal(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in FATAL
+
+    def close(self) -> None:
+        """Checkpoint and close; SQLite removes the WAL with the last connection."""
+        self._cn.close()

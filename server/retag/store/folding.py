@@ -1,0 +1,139 @@
+"""Folding: the SQL of the fold. Everything is looked up and stored in bulk."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from retag.store import bulk
+from retag.store.desk import Live
+from retag.store.membership import Mark, Pair, changed
+from retag.store.settle import Entry, Key, Ledger, Move, Seen, probes, searches
+from retag.store.showing import TOO_MANY, Identifier, Showings
+
+pack = msgspec.msgpack.encode
+unpack = msgspec.msgpack.decode  # not as floats: a time stays whole
+unhex = bytes.fromhex
+
+Changes = list[tuple[int, bytes, tuple[int, int, int]]]
+"""Transitions due: `(build, visitor, window before with its last match)`."""
+
+
+def load_ledger(cn: sqlite3.Connection, entries: Iterable[Entry]) -> Ledger:
+    """The ids met that settling these events may ask for."""
+    keys: dict[Key, None] = {}
+    names: dict[int, None] = {}
+    for one in entries:
+        if one.key or one.order:
+            keys |= dict.fromkeys(probes(one))
+            if name := searches(one):
+                names[name] = None
+    columns = "s.key, hex(s.who), s.seq, s.time, s.pair, hex(s.visitor), s.met"
+    rows = bulk.lookup(cn, sorted(keys), "key, who", columns, "k CROSS JOIN seen s USING (key, who)")
+    # A constant event id may have countless rows: the newest visitors are enough to pair with.
+    newest = "SELECT who FROM seen WHERE key = k.key ORDER BY who DESC LIMIT 16"
+    source = f"k CROSS JOIN seen s ON s.key = k.key AND (s.who IN ({newest}) OR length(s.who) = 8)"
+    rows += bulk.lookup(cn, [(name,) for name in names], "key", columns, source)
+    return Ledger(
+        Seen(key, unhex(who), seq, time, pair, unhex(visitor), met)
+        for key, who, seq, time, pair, visitor, met in rows
+    )
+
+
+def save_ledger(cn: sqlite3.Connection, ledger: Ledger) -> None:
+    rows = [(r.key, r.who, r.seq, r.time, r.pair, r.visitor, r.met) for r in ledger.changed()]
+    bulk.insert(cn, "INSERT OR REPLACE INTO seen", sorted(rows))
+
+
+def load_showings(cn: sqlite3.Connection, shown: set[Identifier], ranks: dict[int, int]) -> Showings:
+    """Who showed these identifiers, the latest TOO_MANY of each and one more."""
+    keys = sorted(shown)
+    names = "account, kind, value"
+    caught = bulk.lookup(
+        cn, keys, names, "account, kind, hex(value)", "k CROSS JOIN quarantine q USING (account, kind, value)"
+    )
+    showings = Showings(ranks, [(account, kind, unhex(value)) for account, kind, value in caught])
+    newest = (
+        "SELECT visitor FROM identifier WHERE account = k.account AND kind = k.kind AND value = k.value"
+        f" ORDER BY visitor DESC LIMIT {TOO_MANY + 1}"
+    )
+    source = f"k CROSS JOIN identifier i USING (account, kind, value) WHERE i.visitor IN ({newest})"
+    rows = bulk.lookup(cn, keys, names, "account, kind, hex(value), hex(visitor), seen", source)
+    for account, kind, value, visitor, seen in rows:
+        showings.load((account, kind, unhex(value)), unhex(visitor), seen)
+    return showings
+
+
+def save_showings(cn: sqlite3.Connection, showings: Showings) -> None:
+    rows = [(*one, visitor, seen) for (one, visitor), seen in showings.changed.items()]
+    tail = "ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen)"
+    bulk.insert(cn, "INSERT INTO identifier", sorted(rows), tail)
+    caught = [(*one, since) for one, since in showings.caught.items()]
+    bulk.insert(cn, "INSERT OR IGNORE INTO quarantine", caught)
+
+
+def known_visitors(cn: sqlite3.Connection, visitors: set[bytes]) -> set[bytes]:
+    """Those of `visitors` who have an event already."""
+    source = "k WHERE EXISTS (SELECT 1 FROM trail t WHERE t.visitor = k.visitor)"
+    rows = bulk.lookup(cn, [(v,) for v in sorted(visitors)], "visitor", "hex(visitor)", source)
+    return {unhex(row[0]) for row in rows}
+
+
+def save_log(cn: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """Correct the log where an event does not count or changed hands, and file every event by visitor."""
+    sorted_trail = sorted((one.visitor, one.seq) for one in entries)
+    bulk.insert(cn, "INSERT OR IGNORE INTO trail", sorted_trail)
+    fixed = [(one.visitor, one.standing, one.seq) for one in entries if one.standing or one.moved]
+    cn.executemany("UPDATE log SET visitor = ?, standing = ? WHERE seq = ?", fixed)
+
+
+def save_moves(cn: sqlite3.Connection, moves: list[Move]) -> None:
+    """Give earlier events to the visitor that their browser's half named."""
+    cn.executemany("UPDATE log SET visitor = ? WHERE seq = ?", [(m.taker, m.seq) for m in moves])
+    cn.executemany("DELETE FROM trail WHERE visitor = ? AND seq = ?", [(m.giver, m.seq) for m in moves])
+    bulk.insert(cn, "INSERT OR IGNORE INTO trail", [(m.taker, m.seq) for m in moves])
+
+
+def drop(cn: sqlite3.Connection, places: list[int]) -> None:
+    """Delete events of the erased."""
+    cn.executemany("DELETE FROM log WHERE seq = ?", [(seq,) for seq in places])
+
+
+def load_marks(cn: sqlite3.Connection, pairs: list[Pair]) -> dict[Pair, Mark]:
+    """The marks of these, a new one where there is none."""
+    columns = "build, hex(visitor), opens, closes, last, hex(memory)"
+    rows = bulk.lookup(cn, pairs, "build, visitor", columns, "k CROSS JOIN member m USING (build, visitor)")
+    marks = {pair: Mark() for pair in pairs}
+    for build, visitor, opens, closes, last, memory in rows:
+        memories = unpack(unhex(memory)) if memory else None
+        marks[build, unhex(visitor)] = Mark(opens, closes, last, memories, (opens, closes, last))
+    return marks
+
+
+def save_marks(
+    cn: sqlite3.Connection, marks: dict[Pair, Mark], builds: dict[int, Live], now: int
+) -> Changes:
+    """Store what changed; returns the transitions due, of the builds that answer."""
+    rows, gone, changes = [], [], []
+    for pair, mark in marks.items():
+        if not mark.dirty:
+            continue
+        if mark.empty:
+            gone.append(pair)
+        else:
+            memory = None if mark.memories is None else pack(mark.memories)
+            rows.append((*pair, mark.opens, mark.closes, mark.last, memory))
+        if builds[pair[0]].ready and changed(mark, now):
+            changes.append((*pair, mark.was))
+    bulk.insert(cn, "INSERT OR REPLACE INTO member", rows)
+    cn.executemany("DELETE FROM member WHERE build = ? AND visitor = ?", gone)
+    return changes
+
+
+def save_changes(cn: sqlite3.Connection, changes: Changes, step: int, now: int, cause: int = 0) -> None:
+    """Write transitions under one step."""
+    rows = [(step, build, visitor, *was, now, cause) for build, visitor, was in changes]
+    into = "INSERT INTO transition (step, build, visitor, opens, closes, last, at, cause)"
+    bulk.insert(cn, into, rows)

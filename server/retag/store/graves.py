@@ -1,0 +1,35 @@
+"""Graves: who was erased, by a keyed hash alone, and who objected."""
+
+from __future__ import annotations
+
+import sqlite3
+from hashlib import blake2b
+
+import msgspec
+
+
+class Graves(msgspec.Struct):
+    """Erased visitors by hash, objectors by id."""
+
+    key: bytes = b""
+    hashes: set[bytes] = msgspec.field(default_factory=set)
+    opted_out: set[bytes] = msgspec.field(default_factory=set)
+
+    @property
+    def any(self) -> bool:
+        return bool(self.hashes or self.opted_out)
+
+    def erased(self, visitor: bytes) -> bool:
+        return bool(self.hashes) and bury(self.key, visitor) in self.hashes
+
+
+def bury(key: bytes, visitor: bytes) -> bytes:
+    """What is left of an erased visitor."""
+    return blake2b(visitor, key=key, digest_size=16).digest()
+
+
+def load(cn: sqlite3.Connection) -> Graves:
+    """Everybody; 16 bytes each in memory, and a set's overhead."""
+    key = cn.execute("SELECT value FROM secret WHERE name = 'tombstone'").fetchone()[0]
+    hashes = {row[0] for row in cn.execute("SELECT hash FROM tombstone").fetchall()}
+    return Graves(key, hashes, {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()})

@@ -1,0 +1,110 @@
+"""Membership: counted events become windows. Pure: rules, marks as loaded, events in order of the log.
+
+A mark is what one build knows of one visitor. The same function is the live fold, the backfill and the refold,
+so a mark depends on the visitor's events in their order alone, not on batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from retag.rules import Fact, Memory, Rule
+from retag.windows import EVER, NEVER, Window, after
+
+MARGIN = 5000
+"""ms by which readers' clocks may differ from the writer's: who lapses this soon counts as lapsed."""
+
+Pair = tuple[int, bytes]
+"""`(build, visitor)`."""
+
+
+class Mark(msgspec.Struct):
+    """`opens`, `closes`, `last` (the last match) and the memories, None for a rule with one plain clause.
+
+    The window before, for the transition, is in `was`.
+    """
+
+    opens: int = EVER
+    closes: int = EVER
+    last: int = 0
+    memories: list[Memory] | None = None
+    was: tuple[int, int, int] = (EVER, EVER, 0)
+    dirty: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is remembered, so that no row is needed."""
+        return self.opens >= self.closes and not self.last and not any(self.memories or ())
+
+
+def match_plain(mark: Mark, time: int, retention: int) -> None:
+    """One more match of the single plain clause of a rule."""
+    if time > mark.last:
+        # An unbroken membership keeps its opening.
+        if not (mark.opens < time <= mark.closes):
+            mark.opens = time
+        mark.last, mark.closes = time, after(time, retention)
+    elif time < mark.opens <= after(time, retention):
+        mark.opens = time
+    else:
+        return
+    mark.dirty = True
+
+
+def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
+    """One more match of clause `place`."""
+    clause = rule.clauses[place]
+    if rule.plain and clause.list_id is None and not clause.seeds:
+        match_plain(mark, time, clause.recall.retention)
+        return
+    memories = mark.memories = mark.memories or rule.nothing()
+    found = clause.remember(memories[place], time, value)
+    if found is not memories[place]:
+        memories[place] = found
+        settle(rule, mark)
+
+
+def settle(rule: Rule, mark: Mark) -> None:
+    """The window that the memories give now."""
+    memories = mark.memories or rule.nothing()
+    held = Window(mark.opens, mark.closes) if mark.opens < mark.closes else None
+    window = rule.window(memories, held)
+    if window.empty:
+        window = NEVER
+    mark.opens, mark.closes, mark.last = window.opens, window.closes, rule.last(memories)
+    mark.dirty = True
+
+
+def clip(opens: int, closes: int, now: int) -> tuple[int, int] | None:
+    """The part of a window that any reader so far may have seen."""
+    closes = min(closes, now + MARGIN)
+    return (opens, closes) if opens < closes else None
+
+
+def changed(mark: Mark, now: int) -> bool:
+    """Whether some instant up to now has a different answer than before: a transition is due."""
+    return clip(mark.opens, mark.closes, now) != clip(mark.was[0], mark.was[1], now)
+
+
+class Touch(msgspec.Struct, frozen=True, gc=False):
+    """One event matched one clause of one build."""
+
+    build: int
+    visitor: bytes
+    rule: Rule
+    place: int
+    time: int
+    value: float
+
+
+def fact_of(event: object, data: dict[str, object]) -> Fact:
+    """The event as rules see it."""
+    e = event
+    return Fact(e.name, e.time, e.tag, e.source, e.platform, e.url, data)  # type: ignore[attr-defined]
+
+
+def pairs(touches: Iterable[Touch]) -> list[Pair]:
+    """Whom they are about, each once, in the order of the table's key."""
+    return sorted({(touch.build, touch.visitor) for touch in touches})

@@ -1,0 +1,56 @@
+"""Store: the narrow seam between the journal and an engine. Append in bulk, fold in bulk, never row by row.
+
+Every method runs on the journal's one writer thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from retag.events import Event
+
+T = TypeVar("T")
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """One slice of folding: `events` taken, settled `counts` by standing (duplicate, quarantined, …)."""
+
+    events: int
+    counts: dict[str, int]
+    step: int
+    waiting: int
+    """Events appended and not yet folded."""
+
+
+class Store(Protocol):
+    """One engine."""
+
+    def open(self) -> None:
+        """Open, check and migrate. Raises store.sqlite.Unusable with one line."""
+
+    def append(self, events: Sequence[Event], apart: Sequence[Event]) -> None:
+        """One durable transaction: on return all are on disk, on an exception none is."""
+
+    def waiting(self) -> tuple[int, float]:
+        """`(events not yet folded, since when on the monotonic clock in s, 0 when none)`."""
+
+    def fold(self, now: int, most: int, bare: bool = False) -> Folded:
+        """Fold up to `most` events in one transaction, the watermark with them; `bare` leaves rules aside."""
+
+    def write(self, job: Callable[[Any], T]) -> T:
+        """Run `job` in one durable transaction; rolled back when it raises."""
+
+    def checkpoint(self, idle: bool) -> None:
+        """Move the write-ahead log into the file when that is due."""
+
+    def is_poison(self, error: BaseException) -> bool:
+        """Whether the error is one row's own fault."""
+
+    def is_fatal(self, error: BaseException) -> bool:
+        """Whether the disk can no longer be trusted: the process must exit and recover from disk."""
+
+    def close(self) -> None:
+        """Fold nothing more; leave an empty WAL."""

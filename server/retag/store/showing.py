@@ -1,0 +1,89 @@
+"""Showing: which identifiers attach to whom. Pure.
+
+Identifiers attach to the visitor who showed them; visitors are never merged. A server's event goes to the
+visitor last seen with its strongest identifier. An identifier that suddenly joins too many visitors (a shared
+test address, a placeholder nobody listed) is quarantined: it attaches to nobody more and finds nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from retag.events import Event
+from retag.windows import DAY
+
+TOO_MANY = 50
+"""New visitors of one identifier within a day."""
+REFRESH = 3_600_000
+"""A visitor last seen with an identifier is noted again after an hour."""
+
+Identifier = tuple[int, int, bytes]
+"""`(account, kind, value)`."""
+decode = msgspec.json.Decoder(list[tuple[int, str]]).decode
+HEXADECIMAL = frozenset((32, 40, 64))
+
+
+def of(event: Event) -> list[Identifier]:
+    """The identifiers in an event; digests as bytes, other values as text."""
+    if not event.people:
+        return []
+    return [(event.account, kind, value_of(text)) for kind, text in decode(event.people)]
+
+
+def value_of(text: str) -> bytes:
+    """A hexadecimal digest as its bytes, anything else as UTF-8."""
+    if len(text) in HEXADECIMAL:
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            pass
+    return text.encode()
+
+
+class Showings:
+    """Who showed what: as loaded, and as this batch leaves it."""
+
+    def __init__(self, ranks: dict[int, int], quarantined: Iterable[Identifier] = ()) -> None:
+        self.known: dict[Identifier, dict[bytes, int]] = {}
+        self.quarantined = set(quarantined)
+        self.changed: dict[tuple[Identifier, bytes], int] = {}
+        self.links: list[tuple[Identifier, bytes]] = []
+        self.caught: dict[Identifier, int] = {}
+        self._ranks = ranks
+
+    def load(self, identifier: Identifier, visitor: bytes, seen: int) -> None:
+        self.known.setdefault(identifier, {})[visitor] = seen
+
+    def owner(self, shown: list[Identifier]) -> bytes | None:
+        """The visitor last seen with the strongest identifier that anybody showed."""
+        for one in sorted(shown, key=lambda i: self._ranks.get(i[1], 99)):
+            known = None if one in self.quarantined else self.known.get(one)
+            if known:
+                return max(known.items(), key=lambda item: (item[1], item[0]))[0]
+        return None
+
+    def useless(self, shown: list[Identifier]) -> bool:
+        """Whether there are identifiers and every one is quarantined."""
+        return bool(shown) and all(one in self.quarantined for one in shown)
+
+    def attach(self, shown: list[Identifier], visitor: bytes, time: int) -> None:
+        """Note that the visitor showed these."""
+        for one in shown:
+            if one in self.quarantined:
+                continue
+            known = self.known.setdefault(one, {})
+            before = known.get(visitor)
+            if before is not None and time - before < REFRESH and (len(known) == 1 or before > time):
+                continue
+            known[visitor] = max(time, before or 0)
+            self.changed[one, visitor] = known[visitor]
+            if before is None:
+                self.links.append((one, visitor))
+                self._guard(one, known, time)
+
+    def _guard(self, one: Identifier, known: dict[bytes, int], time: int) -> None:
+        if sum(seen > time - DAY for seen in known.values()) > TOO_MANY:
+            self.quarantined.add(one)
+            self.caught[one] = time

@@ -1,0 +1,207 @@
+"""The fold: what counts, whose it is, and who is in."""
+
+import pytest
+
+from beds import DAY, HOUR, NOW, Bed, event, visitor
+from retag import fold
+from retag.events import SOURCES
+
+API = SOURCES["conversions_api"]
+FILE = SOURCES["file_upload"]
+EMAIL = (3, "ab" * 32)
+
+
+@pytest.fixture
+def bed(tmp_path):
+    return Bed(tmp_path / "bed.db")
+
+
+def server(**changes):
+    return event(**{"source": API, "tag": 0, "event_id": "e1", "visitor": 900} | changes)
+
+
+def browser(**changes):
+    return event(**{"event_id": "e1"} | changes)
+
+
+def test_event_that_matches_makes_a_member(bed):
+    """From its event on, for the retention, and nobody else."""
+    audience = bed.audience({"event": "checkout", "retention_days": 2})
+    bed.take(event(name="checkout"), event(visitor=2))
+    assert bed.members(audience) == {visitor(1)}
+    assert bed.members(audience, NOW - 1) == set()
+    assert bed.members(audience, NOW + 2 * DAY - 1) == {visitor(1)}
+    assert bed.members(audience, NOW + 2 * DAY) == set()
+
+
+def test_exclusion_takes_a_member_out(bed):
+    """Added to the cart and did not check out."""
+    rule = {"all": [{"event": "addtocart"}], "none": [{"event": "checkout", "retention_days": 7}]}
+    audience = bed.audience(rule)
+    bed.take(event(name="addtocart", time=NOW - HOUR), event(name="addtocart", visitor=2))
+    assert bed.members(audience) == {visitor(1), visitor(2)}
+    bed.take(event(name="checkout"))
+    assert bed.members(audience) == {visitor(2)}
+    assert bed.members(audience, NOW + 7 * DAY) == {visitor(1), visitor(2)}
+
+
+def test_same_browser_event_twice_counts_once(bed):
+    """A retry of the tag, in one batch or in two."""
+    bed.take(browser(), browser(time=NOW + HOUR))
+    bed.take(browser(time=NOW + 48 * HOUR))
+    assert bed.standings() == [0, 1, 1]
+
+
+def test_id_returns_after_48_hours(bed):
+    """Measured between event times."""
+    bed.take(browser(), browser(time=NOW + 48 * HOUR + 1))
+    assert bed.standings() == [0, 0]
+
+
+def test_same_id_of_two_browsers_counts_for_each(bed):
+    """Sites put the product id in event_id."""
+    bed.take(browser(), browser(visitor=2), browser(name="addtocart"))
+    assert bed.standings() == [0, 0, 0]
+
+
+def test_server_half_second_is_a_duplicate_and_gives_its_identifiers(bed):
+    """The browser's visitor gets what the server knows."""
+    assert bed.take(browser(), server(people=[EMAIL])) == {"counted": 1, "duplicate": 1}
+    assert bed.rows("SELECT visitor FROM identifier") == [(visitor(1),)]
+    assert bed.rows("SELECT visitor FROM log") == [(visitor(1),)] * 2
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_server_half_first_counts_and_moves_to_the_browser(bed, together):
+    """Whichever comes first counts; the visitor is the browser's; both give identifiers there."""
+    audience = bed.audience({"event": "checkout"})
+    first = server(name="checkout", people=[EMAIL])
+    second = browser(name="checkout", people=[(2, "x1")])
+    if together:
+        bed.take(first, second)
+    else:
+        bed.take(first)
+        assert bed.members(audience) == {visitor(900)}
+        bed.take(second)
+    assert bed.standings() == [0, 1]
+    assert bed.members(audience) == {visitor(1)}
+    assert bed.rows("SELECT visitor, seq FROM trail ORDER BY seq") == [(visitor(1), 1), (visitor(1), 2)]
+    assert {row[0] for row in bed.rows("SELECT visitor FROM identifier")} == {visitor(1)}
+    assert bed.rows("SELECT count(*) FROM identifier") == [(2,)]
+
+
+def test_server_event_pairs_with_one_browser_alone(bed):
+    """Further browsers count for themselves, and so does a second server event."""
+    bed.take(browser(), server(), browser(visitor=2))
+    bed.take(server(time=NOW + 49 * HOUR))
+    assert bed.standings() == [0, 1, 0, 0]
+
+
+def test_server_retry_is_a_duplicate(bed):
+    """Server events are keyed without the visitor."""
+    bed.take(server(), server(visitor=901))
+    assert bed.standings() == [0, 1]
+
+
+def test_other_tag_is_another_event(bed):
+    """The key holds the tag; a server event without one fits any."""
+    bed.take(browser(), browser(tag=2_612_345_678_902), server())
+    assert bed.standings() == [0, 0, 1]
+
+
+def test_import_twice_is_a_no_op_at_any_age(bed):
+    """Import ids are permanent."""
+    bed.take(event(source=FILE, event_id="line 1", time=NOW - 400 * DAY))
+    bed.take(event(source=FILE, event_id="line 1", time=NOW, visitor=7))
+    assert bed.standings() == [0, 1]
+
+
+def test_order_counts_once_for_a_tag(bed):
+    """A reloaded thank-you page has a new event id and the old order id."""
+    order = {"order_id": "A1", "value": 10}
+    bed.take(
+        event(name="checkout", data=order, event_id="1"),
+        event(name="checkout", data=order, event_id="2", time=NOW + 90 * DAY),
+        event(name="checkout", data=order, tag=2_612_345_678_902),
+    )
+    assert bed.standings() == [0, 2, 0]
+
+
+@pytest.mark.parametrize("value", [0, -5.5])
+def test_refunds_and_free_orders_are_no_purchases(bed, value):
+    """And they do not use the order's id up."""
+    audience = bed.audience({"event": "checkout"})
+    bed.take(event(name="checkout", data={"order_id": "A1", "value": value}))
+    assert (bed.standings(), bed.members(audience)) == ([4], set())
+    bed.take(event(name="checkout", data={"order_id": "A1", "value": 3}))
+    assert bed.members(audience) == {visitor(1)}
+
+
+def test_server_event_goes_to_the_visitor_last_seen_with_its_identifier(bed):
+    """Or stays with the visitor it made."""
+    bed.take(event(people=[EMAIL], time=NOW - DAY), event(people=[EMAIL], visitor=2))
+    bed.take(server(people=[EMAIL]), server(people=[(3, "cd" * 32)], event_id="e2"))
+    assert bed.rows("SELECT visitor FROM log WHERE seq > 2") == [(visitor(2),), (visitor(900),)]
+
+
+def test_identifier_of_too_many_is_quarantined(bed):
+    """It attaches to nobody more, finds nobody, and an event with nothing else does not count."""
+    bed.take(*(event(visitor=n, people=[EMAIL]) for n in range(1, 60)))
+    assert bed.rows("SELECT count(*) FROM quarantine") == [(1,)]
+    counts = bed.take(server(people=[EMAIL]))
+    assert counts == {"quarantined": 1}
+    assert bed.rows("SELECT count(*) FROM identifier")[0][0] <= 51
+
+
+def test_list_matches_who_shows_an_identifier_later(bed):
+    """The visitor is in the list's audience from that event on."""
+    bed.cn.execute(
+        "INSERT INTO customer_list (id, account, name, list_type, created, updated)"
+        " SELECT 7, id, 'L', 'EMAIL', 0, 0 FROM account"
+    )
+    bed.cn.execute("INSERT INTO customer_record VALUES (7, ?, NULL)", (bytes.fromhex("ab" * 32),))
+    audience = bed.audience({"customer_list_id": "7"}, kind="CUSTOMER_LIST")
+    bed.take(event(people=[EMAIL]), event(visitor=2))
+    assert bed.members(audience) == {visitor(1)}
+
+
+def test_refold_changes_nothing_that_is_right(bed):
+    """The trail gives the same marks as the events did when they came."""
+    bed.audience({"event": "pagevisit", "min_count": 2})
+    bed.audience({"event": "pagevisit", "retention_days": 1})
+    bed.take(*(event(visitor=n % 3, time=NOW + n * HOUR) for n in range(30)))
+    before = bed.everything()
+    step = bed.rows("SELECT value FROM progress WHERE name = 'step'")
+    fold.refold(bed.cn, [visitor(n) for n in range(3)], NOW + 30 * HOUR)
+    assert bed.everything() == before
+    assert bed.rows("SELECT value FROM progress WHERE name = 'step'") == step
+
+
+def test_batches_do_not_matter(bed, tmp_path):
+    """One event at a time or all at once: the same state."""
+    other = Bed(tmp_path / "other.db")
+    history = [
+        *(browser(visitor=n % 5, time=NOW + n * HOUR, event_id=f"{n % 7}") for n in range(40)),
+        *(server(people=[EMAIL], event_id=f"{n}", visitor=100 + n, time=NOW + n * HOUR) for n in range(9)),
+        *(event(name="checkout", visitor=n % 4, people=[EMAIL], time=NOW + n * DAY) for n in range(9)),
+    ]
+    for one in (bed, other):
+        one.audience({"event": "pagevisit", "retention_days": 1})
+        one.audience({"any": [{"event": "checkout", "min_count": 2}, {"event": "pagevisit"}]})
+        one.append(*history)
+    bed.fold()
+    while other.fold(most=1):
+        pass
+    assert other.everything() == bed.everything()
+
+
+def test_transition_only_when_who_is_in_changes(bed):
+    """Joining writes one, extending none, coming back after a lapse another."""
+    bed.audience({"event": "pagevisit", "retention_days": 1})
+    count = "SELECT count(*), max(step) FROM transition"
+    bed.take(event(), now=NOW)
+    assert bed.rows(count) == [(1, 2)]
+    bed.take(event(time=NOW + HOUR), now=NOW + HOUR)
+    assert bed.rows(count) == [(1, 2)]
+    bed.take(event(time=NOW + 3 * DAY), now=NOW + 3 * DAY)
+    assert bed.rows(count) == [(2, 3)]
