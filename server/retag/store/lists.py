@@ -112,8 +112,9 @@ def _add(
     shown = visitors_showing(cn, account, {value for _, value, _ in rows})
     fresh = [visitor for visitor in shown if not matched(cn, list_id, visitor)]
     cn.executemany("INSERT INTO customer_match VALUES (?, ?, ?)", [(list_id, v, now) for v in fresh])
-    if fresh:
-        fold.mark_list(cn, account, list_id, fresh, [], now)
+    objectors = {row[0] for row in cn.execute("SELECT visitor FROM opt_out")} if fresh else set()
+    if joining := [visitor for visitor in fresh if visitor not in objectors]:
+        fold.mark_list(cn, account, list_id, joining, [], now)
 
 
 def _remove(

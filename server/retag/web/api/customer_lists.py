@@ -6,6 +6,7 @@ https://developers.pinterest.com/docs/api/v5/customer_lists-create
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from typing import Annotated, Any
 
@@ -15,6 +16,10 @@ from retag import errors
 from retag.store import lists, records
 from retag.web.api.audiences import bookmark, read_bookmark, text
 from retag.web.api.call import NAME_LIMIT, Call, Name, closed
+
+
+REST_S = 0.001
+"""Between slices the door has the writer."""
 
 
 class ListCreate(msgspec.Struct):
@@ -168,6 +173,10 @@ def status(one: lists.CustomerList, too_small: int) -> str:
     return "TOO_SMALL" if one.matched < too_small else "READY"
 
 
+def _apply(cn: sqlite3.Connection) -> bool:
+    return lists.apply(cn, time.time_ns() // 1_000_000)
+
+
 class Work:
     """Applies waiting slices, one a transaction, while there are any; wakes on an upload and at start."""
 
@@ -185,8 +194,8 @@ class Work:
     async def _run(self) -> None:
         while self._woken.is_set():
             self._woken.clear()
-            while await self.journal.write(lambda cn: lists.apply(cn, time.time_ns() // 1_000_000)):
-                pass
+            while await self.journal.write(_apply, durable=False):
+                await asyncio.sleep(REST_S)
 
     async def close(self) -> None:
         """Stop between two slices; what waits goes on at the next start."""
