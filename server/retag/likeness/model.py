@@ -21,8 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils.extmath import randomized_svd
 
 Table = Any
 Floats = NDArray[Any]
@@ -95,8 +95,8 @@ class Embedded:
     def fit(self, rows: Table, is_seed: Mask) -> None:
         held = np.asarray((rows > 0).sum(0)).ravel()
         self._weights = sparse.diags(np.sqrt(np.log((rows.shape[0] + 1) / (held + 1))).astype(np.float32))
-        self._svd = TruncatedSVD(min(RANK, rows.shape[1] - 1), n_iter=3, random_state=RANDOM)
-        self._svd.fit(self._normal(rows))
+        rank = max(1, min(RANK, rows.shape[1] - 1))
+        _, _, self._basis = randomized_svd(self._normal(rows), rank, n_iter=3, random_state=RANDOM)
         self._model = LogisticRegression(C=1.0, max_iter=200).fit(self._embed(rows), is_seed)
 
     def score(self, rows: Table) -> Floats:
@@ -109,7 +109,7 @@ class Embedded:
 
     def _embed(self, rows: Table) -> Floats:
         amount = np.log1p(np.asarray(rows.sum(1)))
-        return np.asarray(np.hstack([self._svd.transform(self._normal(rows)), amount]))
+        return np.asarray(np.hstack([self._normal(rows) @ self._basis.T, amount]))
 
 
 class Likeness(msgspec.Struct, frozen=True):
