@@ -118,9 +118,7 @@ def _strangers(
     return {one.seq for one in asked if one.visitor not in known and first[one.visitor] == one.seq}
 
 
-def _find_owner(
-    one: settle.Entry, identifiers: list[showing.Identifier], showings: showing.Showings
-) -> None:
+def _find_owner(one: settle.Entry, identifiers: list[showing.Identifier], showings: showing.Showings) -> None:
     owner = showings.owner(identifiers)
     if owner is not None:
         one.visitor = owner

@@ -59,11 +59,14 @@ class Submission:
 class Job:
     """A write job; `done(result, error)` is called once on the loop."""
 
-    __slots__ = ("done", "run")
+    __slots__ = ("done", "durable", "run")
 
-    def __init__(self, run: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+    def __init__(
+        self, run: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None], durable: bool
+    ) -> None:
         self.run = run
         self.done = done
+        self.durable = durable
 
 
 class Journal:
@@ -128,10 +131,11 @@ class Journal:
         self.append_nowait(events, apart, done)
         await waiter
 
-    async def write(self, job: Callable[[Any], T]) -> T:
-        """Run `job(connection)` on the writer, in one durable transaction, and return its result.
+    async def write(self, job: Callable[[Any], T], durable: bool = True) -> T:
+        """Run `job(connection)` on the writer, in one transaction, and return its result.
 
-        It holds the door up while it runs: keep it to a few milliseconds.
+        It holds the door up while it runs: keep it to a few milliseconds. Without `durable`, power loss may
+        take it back (a crash of the process never does): for what can be done again.
         """
         if self.failed or self._closing or len(self._jobs) >= MOST_JOBS:
             raise errors.Overloaded
@@ -141,7 +145,7 @@ class Journal:
             if not waiter.done():
                 waiter.set_exception(error) if error else waiter.set_result(result)
 
-        self._jobs.append(Job(job, done))
+        self._jobs.append(Job(job, done, durable))
         if self._asleep:
             self._bell.set()
         return await waiter
@@ -236,8 +240,7 @@ class Journal:
 
     def _fold_due(self) -> bool:
         waiting, since = self.store.waiting()
-        pressing = self._closing or bool(self._jobs)
-        if self.failed or not self._pace.due(waiting, since, pressing):
+        if self.failed or not self._pace.due(waiting, since, self._closing):
             return False
         most = 1 if self._sick else self._pace.most(since)
         started = time.perf_counter()
@@ -253,7 +256,7 @@ class Journal:
         return True
 
     def _fold(self, most: int) -> Folded:
-        """A slice; an event that breaks even alone is settled without the rules, for it must not stop the rest."""
+        """A slice. An event that breaks even alone is settled without rules: it must not stop the rest."""
         try:
             return self.store.fold(self._now(), most)
         except Exception as error:
@@ -282,7 +285,7 @@ class Journal:
         try:
             if self.failed:
                 raise errors.Overloaded
-            result = self.store.write(job.run)
+            result = self.store.write(job.run, job.durable)
         except Exception as caught:
             error = caught
             self._check_fatal(caught)

@@ -17,15 +17,15 @@ LEAST, MOST = 64, 20_000
 
 
 class Pace:
-    """Kept by the writer thread; `since` is when the oldest unfolded event was committed, monotonic seconds."""
+    """Kept by the writer thread. `since`: when the oldest unfolded event was committed, monotonic seconds."""
 
     def __init__(self, slice_ms: float) -> None:
         self._slice = slice_ms / 1000
         self._cost = 40e-6
 
-    def due(self, waiting: int, since: float, pressing: bool) -> bool:
-        """Whether to fold now; `pressing` when a write job should see everything folded."""
-        return waiting > 0 and (pressing or waiting >= HANDFUL or time.monotonic() - since >= WAIT_S)
+    def due(self, waiting: int, since: float, closing: bool) -> bool:
+        """Whether to fold now."""
+        return waiting > 0 and (closing or waiting >= HANDFUL or time.monotonic() - since >= WAIT_S)
 
     def nap(self, waiting: int, since: float) -> float:
         """How long the writer may sleep if nothing wakes it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -120,25 +121,31 @@ class SqliteStore:
         except IndexError:
             return 0, 0.0
 
+    @contextlib.contextmanager
+    def _lightly(self) -> Iterator[None]:
+        """Commits with synchronous=NORMAL: the next acknowledged commit syncs them, in order."""
+        self._cn.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self._cn.execute("PRAGMA synchronous = FULL")
+
     def fold(self, now: int, most: int, bare: bool = False) -> Folded:
         """Fold up to `most` events; `bare` leaves rules aside, for an event that breaks one.
 
-        Committed with synchronous=NORMAL: the next acknowledged commit syncs it, and a fold that power loss
-        takes back is done again from the log.
+        A fold that power loss takes back is done again from the log.
         """
-        self._cn.execute("PRAGMA synchronous = NORMAL")
-        try:
+        with self._lightly():
             self._begin()
-            entries = self._unfolded(most)
-            upto = entries[-1][0] if entries else self._next - 1
-            counts, step = fold.advance(self._cn, self._desk, entries, upto, now, bare)
-            self._cn.execute("COMMIT")
-        except BaseException:
-            self._rollback()
-            self._desk.stale = True
-            raise
-        finally:
-            self._cn.execute("PRAGMA synchronous = FULL")
+            try:
+                entries = self._unfolded(most)
+                upto = entries[-1][0] if entries else self._next - 1
+                counts, step = fold.advance(self._cn, self._desk, entries, upto, now, bare)
+                self._cn.execute("COMMIT")
+            except BaseException:
+                self._rollback()
+                self._desk.stale = True
+                raise
         self._pass(upto)
         return Folded(len(entries), counts, step, self._next - 1 - upto)
 
@@ -154,8 +161,11 @@ class SqliteStore:
         while self._marks and self._marks[0][0] <= upto:
             self._marks.popleft()
 
-    def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """`job(connection)` in one transaction, on disk when it returns."""
+    def write(self, job: Callable[[sqlite3.Connection], T], durable: bool = True) -> T:
+        """`job(connection)` in one transaction; on disk when it returns, if `durable`."""
+        if not durable:
+            with self._lightly():
+                return self.write(job)
         self._begin()
         try:
             result = job(self._cn)

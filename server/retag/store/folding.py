@@ -112,9 +112,7 @@ def load_marks(cn: sqlite3.Connection, pairs: list[Pair]) -> dict[Pair, Mark]:
     return marks
 
 
-def save_marks(
-    cn: sqlite3.Connection, marks: dict[Pair, Mark], builds: dict[int, Live], now: int
-) -> Changes:
+def save_marks(cn: sqlite3.Connection, marks: dict[Pair, Mark], builds: dict[int, Live], now: int) -> Changes:
     """Store what changed; returns the transitions due, of the builds that answer."""
     rows, gone, changes = [], [], []
     for pair, mark in marks.items():

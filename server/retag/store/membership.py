@@ -1,7 +1,7 @@
 """Membership: counted events become windows. Pure: rules, marks as loaded, events in order of the log.
 
-A mark is what one build knows of one visitor. The same function is the live fold, the backfill and the refold,
-so a mark depends on the visitor's events in their order alone, not on batches.
+A mark is what one build knows of one visitor. The same function is the live fold, the backfill and the
+refold, so a mark depends on the visitor's events in their order alone, not on batches.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ class Store(Protocol):
     def fold(self, now: int, most: int, bare: bool = False) -> Folded:
         """Fold up to `most` events in one transaction, the watermark with them; `bare` leaves rules aside."""
 
-    def write(self, job: Callable[[Any], T]) -> T:
-        """Run `job` in one durable transaction; rolled back when it raises."""
+    def write(self, job: Callable[[Any], T], durable: bool = True) -> T:
+        """Run `job` in one transaction; rolled back when it raises."""
 
     def checkpoint(self, idle: bool) -> None:
         """Move the write-ahead log into the file when that is due."""

@@ -1,8 +1,9 @@
 """SQLite: how a file is opened, checked and brought to this version's schema.
 
 One connection writes (the journal's); every other is read-only. WAL with synchronous=FULL: in a power-loss
-simulation of 19,962 crash states nothing acknowledged was lost, with NORMAL it was in 82 % of them. mmap stays
-off, for it turns an I/O error into a crash and widens the WAL-reset bug (https://sqlite.org/wal.html#walresetbug).
+simulation of 19,962 crash states nothing acknowledged was lost, with NORMAL it was in 82 % of them. mmap
+stays off: it turns an I/O error into a crash and widens the WAL-reset bug of SQLite before 3.51.3
+(https://sqlite.org/wal.html#walresetbug).
 """
 
 from __future__ import annotations

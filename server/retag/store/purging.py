@@ -1,0 +1,110 @@
+"""Purging: what has served its time leaves in small slices, and the file gives the space back.
+
+Each function does one slice and says whether there is more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from retag.rules import Rule
+from retag.store import log
+from retag.store.desk import live_builds
+from retag.windows import DAY, EVER
+
+REMEMBERED = 9 * DAY
+"""How long event ids are remembered: 7 days of lateness and 48 h between halves."""
+TRANSITIONS = 30 * DAY
+SLICE = 500
+PAGES = 128
+FREE = 0.2
+"""The file is shrunk when more than this share of it is free."""
+
+
+def events(cn: sqlite3.Connection, before: int, table: str = "log") -> bool:
+    """Delete the oldest events, received before `before`; those not yet folded or backfilled stay."""
+    sql = f"SELECT seq, visitor, received FROM {table} ORDER BY seq LIMIT {SLICE}"
+    limit = _purgeable(cn) if table == "log" else EVER
+    rows = [row for row in cn.execute(sql).fetchall() if row[2] < before and row[0] <= limit]
+    if not rows:
+        return False
+    cn.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, _, _ in rows])
+    if table == "log":
+        gone = [(visitor, seq) for seq, visitor, _ in rows]
+        cn.executemany("DELETE FROM trail WHERE visitor = ? AND seq = ?", gone)
+    else:
+        log.set_progress(cn, "apart", max(log.progress(cn, "apart"), rows[-1][0]))
+    return len(rows) == SLICE
+
+
+def _purgeable(cn: sqlite3.Connection) -> int:
+    sql = "SELECT min(backfilled) FROM build WHERE ready IS NULL AND retired IS NULL"
+    waiting = cn.execute(sql).fetchone()[0]
+    folded = log.progress(cn, "folded")
+    return folded if waiting is None else min(folded, waiting)
+
+
+def transitions(cn: sqlite3.Connection, now: int) -> bool:
+    """Delete transitions after 30 days: no as_of reaches back further."""
+    sql = f"SELECT id, at FROM transition ORDER BY id LIMIT {SLICE}"
+    rows = [(id_,) for id_, at in cn.execute(sql).fetchall() if at < now - TRANSITIONS]
+    cn.executemany("DELETE FROM transition WHERE id = ?", rows)
+    return len(rows) == SLICE
+
+
+def retired(cn: sqlite3.Connection, now: int) -> bool:
+    """Delete members of builds that no as_of can name: 30 days after they retired, or never answered."""
+    sql = (
+        "SELECT id FROM build b WHERE retired IS NOT NULL AND (retired < ? OR ready IS NULL)"
+        " AND EXISTS (SELECT 1 FROM member WHERE build = b.id) LIMIT 1"
+    )
+    row = cn.execute(sql, (now - TRANSITIONS,)).fetchone()
+    if row is None:
+        return False
+    some = f"SELECT visitor FROM member WHERE build = ?1 LIMIT {SLICE}"
+    cn.execute(f"DELETE FROM member WHERE build = ?1 AND visitor IN ({some})", (row[0],))
+    return True
+
+
+def ids(cn: sqlite3.Connection, after: int, now: int) -> int:
+    """Sweep the ids met behind key `after`; the key to go on from, 0 at the end."""
+    rows = f"SELECT key FROM seen WHERE key > ? ORDER BY key LIMIT {SLICE}"
+    last = cn.execute(f"SELECT max(key) FROM ({rows})", (after,)).fetchone()[0]
+    if last is None:
+        return 0
+    sql = "DELETE FROM seen WHERE key > ? AND key <= ? AND met < ? AND length(who) <> 9"
+    cn.execute(sql, (after, last, now - REMEMBERED))
+    return int(last)
+
+
+def lapsed(cn: sqlite3.Connection, after: tuple[int, bytes], now: int) -> tuple[int, bytes] | None:
+    """Sweep members who lapsed long ago, behind `after`, where no memory of theirs can matter again."""
+    sql = (
+        "SELECT build, visitor, opens, closes, last FROM member WHERE (build, visitor) > (?, ?)"
+        f" ORDER BY build, visitor LIMIT {SLICE}"
+    )
+    rows = cn.execute(sql, after).fetchall()
+    builds = live_builds(cn)
+    gone = []
+    for build, visitor, opens, closes, last in rows:
+        over = closes < now - TRANSITIONS or opens >= closes
+        if build in builds and over and _forgets(builds[build].rule, last, now - TRANSITIONS):
+            gone.append((build, visitor))
+    cn.executemany("DELETE FROM member WHERE build = ? AND visitor = ?", gone)
+    return (rows[-1][0], rows[-1][1]) if len(rows) == SLICE else None
+
+
+def _forgets(rule: Rule, last: int, at: int) -> bool:
+    """Whether a memory with this last match was worth nothing any more at instant `at`."""
+    told = any(clause.list_id is not None or clause.seeds for clause in rule.clauses)
+    return not rule.none and not told and rule.reach < EVER and last + rule.reach < at
+
+
+def shrink(cn: sqlite3.Connection) -> bool:
+    """Give some free pages back to the disk while more than FREE of the file is free."""
+    free = cn.execute("PRAGMA freelist_count").fetchone()[0]
+    pages = cn.execute("PRAGMA page_count").fetchone()[0]
+    if free <= max(pages * FREE, PAGES):
+        return False
+    cn.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+    return True

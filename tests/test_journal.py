@@ -1,0 +1,205 @@
+"""The journal: nothing is acknowledged before it is on disk, nothing is lost in silence."""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+
+import pytest
+
+from beds import ACCOUNT, NOW, event, visitor
+from retag import errors, journal
+from retag.store import sqlite
+from retag.store.engine import SqliteStore
+
+
+@contextlib.asynccontextmanager
+async def running(path, **options):
+    """A started journal on the file, with an account; closed at the end."""
+    one = journal.Journal(SqliteStore(path), now=lambda: NOW, **options)
+    one.start()
+    try:
+        await one.write(lambda cn: cn.execute("INSERT OR IGNORE INTO account VALUES (?, 'S', 0)", (ACCOUNT,)))
+        yield one
+    finally:
+        await one.close()
+
+
+def stored(path, sql="SELECT event_id FROM log ORDER BY seq"):
+    with contextlib.closing(sqlite.connect(path, readonly=True)) as cn:
+        return [row[0] for row in cn.execute(sql)]
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_append_returns_when_the_event_is_in_the_file(tmp_path):
+    """Another connection sees it at once."""
+    async with running(tmp_path / "a.db") as one:
+        await one.append([event(event_id="1"), event(event_id="2")])
+        assert stored(tmp_path / "a.db") == ["1", "2"]
+
+
+async def test_what_waits_is_one_transaction(tmp_path):
+    """Group commit: a hundred requests, few commits, all answered."""
+    async with running(tmp_path / "a.db") as one:
+        gate = threading.Event()
+        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(5)))
+        commits = []
+        inner = one.store.append
+        one.store.append = lambda events, apart: (commits.append(len(events)), inner(events, apart))
+        waiting = [asyncio.ensure_future(one.append([event(event_id=str(n))])) for n in range(100)]
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*waiting, blocked)
+        assert sum(commits) == 100
+        assert len(commits) <= 3
+
+
+async def test_poison_row_is_refused_and_the_rest_kept(tmp_path):
+    """A number too large for the file, a lone surrogate: only their own requests fail."""
+    async with running(tmp_path / "a.db") as one:
+        gate = threading.Event()
+        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(5)))
+        bad = {7: event(time=1 << 70), 13: event(url="\ud800")}
+        events = [bad.get(n, event(event_id=str(n))) for n in range(20)]
+        waiting = [asyncio.ensure_future(one.append([e])) for e in events]
+        await asyncio.sleep(0)
+        gate.set()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        await blocked
+        assert {n for n, answer in enumerate(answers) if isinstance(answer, errors.Poison)} == {7, 13}
+        assert [answer for n, answer in enumerate(answers) if n not in bad] == [None] * 18
+        assert len(stored(tmp_path / "a.db")) == 18
+
+
+async def test_full_queue_refuses_at_once(tmp_path):
+    """503, counted, and nothing of the request is stored."""
+    async with running(tmp_path / "a.db", limit=3) as one:
+        gate = threading.Event()
+        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(5)))
+        waiting = [asyncio.ensure_future(one.append([event()])) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(errors.Overloaded):
+            await one.append([event()])
+        gate.set()
+        await asyncio.gather(blocked, *waiting)
+        await one.append([event()])
+        assert len(stored(tmp_path / "a.db")) == 4
+
+
+async def test_close_drains_and_folds(tmp_path):
+    """What was queued is stored, what was stored is folded, and no WAL is left."""
+    async with running(tmp_path / "a.db") as one:
+        waiting = [asyncio.ensure_future(one.append([event()])) for _ in range(50)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+    assert not (tmp_path / "a.db-wal").exists()
+    assert stored(tmp_path / "a.db", "SELECT value FROM progress WHERE name = 'folded'") == [50]
+    with pytest.raises(errors.Overloaded):
+        await one.append([event()])
+
+
+async def test_fold_follows_without_being_asked(tmp_path):
+    """Within a second of the acknowledgement, and the counts are told."""
+    told = []
+    async with running(tmp_path / "a.db", on_folded=told.append) as one:
+        await one.append([event(event_id="x"), event(event_id="x")])
+        await until(lambda: one.store.waiting()[0] == 0 and told)
+        assert told[0].counts == {"counted": 1, "duplicate": 1}
+        assert one.lag()[1:] == (0, 0)
+
+
+async def test_places_are_never_given_twice(tmp_path):
+    """Even when the newest row was deleted, and the process started again."""
+    async with running(tmp_path / "a.db") as one:
+        await one.append([event(), event()])
+        await until(lambda: one.store.waiting()[0] == 0)
+        await one.write(lambda cn: cn.execute("DELETE FROM log WHERE seq = 2"))
+    async with running(tmp_path / "a.db") as one:
+        await one.append([event()])
+    assert stored(tmp_path / "a.db", "SELECT seq FROM log") == [1, 3]
+
+
+async def test_another_process_may_write_too(tmp_path):
+    """An import beside the server: neither overwrites the other's places."""
+    async with running(tmp_path / "a.db") as one, running(tmp_path / "a.db") as two:
+        for n in range(20):
+            await (one if n % 2 else two).append([event(event_id=str(n))])
+    assert sorted(stored(tmp_path / "a.db"), key=int) == [str(n) for n in range(20)]
+    assert stored(tmp_path / "a.db", "SELECT count(*) FROM trail") == [20]
+
+
+async def test_failed_write_is_rolled_back(tmp_path):
+    """The caller gets the error; nothing of it stays."""
+
+    def job(cn):
+        cn.execute("INSERT INTO account VALUES (1, 'x', 0)")
+        raise KeyError("no")
+
+    async with running(tmp_path / "a.db") as one:
+        with pytest.raises(KeyError):
+            await one.write(job)
+        await one.append([event()])
+    assert stored(tmp_path / "a.db", "SELECT id FROM account") == [ACCOUNT]
+
+
+class Broken(sqlite3.OperationalError):
+    def __init__(self, code):
+        super().__init__("disk")
+        self.sqlite_errorcode = code
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_CORRUPT])
+async def test_disk_error_fails_the_batch_and_ends_the_process(tmp_path, code):
+    """After a failed fsync the page cache lies, so the process must recover from disk."""
+    fatal = []
+    async with running(tmp_path / "a.db", on_fatal=fatal.append) as one:
+
+        def append(events, apart):
+            raise Broken(code)
+
+        one.store.append = append
+        with pytest.raises(errors.Overloaded):
+            await one.append([event()])
+        assert len(fatal) == 1
+        assert one.failed
+        with pytest.raises(errors.Overloaded):
+            await one.append([event()])
+
+
+async def test_full_disk_is_overload_and_passes(tmp_path):
+    """503 while it lasts; the next commit after it succeeds."""
+    fatal = []
+    async with running(tmp_path / "a.db", on_fatal=fatal.append) as one:
+        await one.write(lambda cn: cn.execute("CREATE TABLE ballast (b BLOB)"))
+        pages = await one.write(lambda cn: cn.execute("PRAGMA page_count").fetchone()[0])
+        await one.write(lambda cn: cn.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone())
+        big = event(url="https://shop.example/" + "x" * 60_000)
+        with pytest.raises(errors.Overloaded):
+            await one.append([big])
+        await one.write(lambda cn: cn.execute("PRAGMA max_page_count = 1000000").fetchone())
+        await one.append([big])
+        assert fatal == []
+    assert len(stored(tmp_path / "a.db")) == 1
+
+
+async def test_event_that_breaks_a_rule_does_not_stop_the_fold(tmp_path, monkeypatch):
+    """It is filed without its rules, and those after it are folded."""
+    from retag import fold
+
+    inner = fold.touches_of
+
+    def touches(desk, counted):
+        if any(e.event_id == "bad" for e, _ in counted):
+            raise ValueError("a rule broke")
+        return inner(desk, counted)
+
+    monkeypatch.setattr(fold, "touches_of", touches)
+    async with running(tmp_path / "a.db") as one:
+        await one.append([event(event_id=i, visitor=visitor(n)) for n, i in enumerate(["1", "bad", "2"])])
+        await until(lambda: one.store.waiting()[0] == 0)
+    assert stored(tmp_path / "a.db", "SELECT count(*) FROM trail") == [3]
