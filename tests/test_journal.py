@@ -32,7 +32,7 @@ def stored(path, sql="SELECT event_id FROM log ORDER BY seq"):
 
 async def until(condition):
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (it looks at another thread)
             await asyncio.sleep(0.005)
 
 
