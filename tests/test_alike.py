@@ -150,6 +150,20 @@ def test_a_fit_is_due_at_first_and_daily(cn):
     assert json.loads(report)["chosen"] is None
 
 
+def test_retired_builds_are_forgotten(cn):
+    """An edited act-alike leaves nothing of its former choice behind; the live one stays."""
+    _, old = audience(cn, "ACTALIKE", {"seed_id": ["1"]})
+    _, new = audience(cn, "ACTALIKE", {"seed_id": ["1"]})
+    for build in (old, new):
+        alike.apply(cn, build, [visitor(number) for number in range(3)], [], NOW)
+        alike.note(cn, build, alike.Report(NOW, 0, 0, 30))
+    cn.execute("UPDATE build SET retired = 1 WHERE id = ?", (old,))
+    while alike.tidy(cn):
+        pass
+    assert cn.execute("SELECT DISTINCT build FROM likeness_member").fetchall() == [(new,)]
+    assert cn.execute("SELECT build FROM likeness").fetchall() == [(new,)]
+
+
 def test_without_the_extra_the_error_names_it():
     """A missing library is told with the command that installs it."""
     with pytest.raises(ExtraMissing, match=r"pip install 'retag\[actalike\]'"):

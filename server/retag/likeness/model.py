@@ -61,7 +61,7 @@ RANK = 48
 class View(Protocol):
     """One way of looking at the rows (n, m) of activity; higher scores are more alike."""
 
-    weight: float
+    def weight(self, seeds: int) -> float: ...
 
     def fit(self, rows: Table, is_seed: Mask) -> None: ...
 
@@ -69,7 +69,9 @@ class View(Protocol):
 
 
 class Trees:
-    weight = 1.0
+    def weight(self, seeds: int) -> float:
+        """Interactions take many examples: half a say at 60 seed members, nearly a whole at 1,000."""
+        return seeds / (seeds + 60)
 
     def fit(self, rows: Table, is_seed: Mask) -> None:
         data = lightgbm.Dataset(rows, is_seed.astype(np.float32), free_raw_data=True)
@@ -80,7 +82,8 @@ class Trees:
 
 
 class Logistic:
-    weight = 0.3
+    def weight(self, seeds: int) -> float:
+        return 0.3
 
     def fit(self, rows: Table, is_seed: Mask) -> None:
         self.model = LogisticRegression(C=0.1, max_iter=200).fit(rows, is_seed)
@@ -90,7 +93,8 @@ class Logistic:
 
 
 class Embedded:
-    weight = 0.5
+    def weight(self, seeds: int) -> float:
+        return 0.5
 
     def fit(self, rows: Table, is_seed: Mask) -> None:
         held = np.asarray((rows > 0).sum(0)).ravel()
@@ -113,12 +117,13 @@ class Embedded:
 
 
 class Likeness(msgspec.Struct, frozen=True):
-    """A fitted model: `kept` are the columns that it looks at, `views` with the spread of their scores."""
+    """A fitted model: `kept` are the columns that it looks at, `shares` what each view's scores, less their
+    centre, are multiplied by."""
 
     kept: NDArray[np.int64]
     views: list[Any]
     centres: list[float]
-    spreads: list[float]
+    shares: list[float]
 
     def score(self, counts: Table, profile: Floats | None = None) -> Floats:
         """How alike each row (n, m) is; n floats of no unit, higher is more alike."""
@@ -134,8 +139,8 @@ class Likeness(msgspec.Struct, frozen=True):
         return np.asarray(logistic.model.coef_).ravel()[: len(self.kept)]
 
     def _score(self, rows: Table) -> Floats:
-        parts = zip(self.views, self.centres, self.spreads, strict=True)
-        standard = [view.weight * (view.score(rows) - centre) / spread for view, centre, spread in parts]
+        parts = zip(self.views, self.centres, self.shares, strict=True)
+        standard = [share * (view.score(rows) - centre) for view, centre, share in parts]
         return np.asarray(np.sum(standard, axis=0))
 
 
@@ -152,13 +157,13 @@ def fit(counts: Table, is_seed: Mask, profile: Floats | None = None) -> Likeness
     kept = _telling(counts[trained], y)
     rows = _rows(counts[trained], kept, None if profile is None else profile[trained])
     views: list[View] = [Trees(), Logistic(), Embedded()]
-    centres, spreads = [], []
+    centres, shares = [], []
     for view in views:
         view.fit(rows, y)
         scores = view.score(rows)
         centres.append(float(scores.mean()))
-        spreads.append(float(scores.std()) or 1.0)
-    return Likeness(kept, views, centres, spreads)
+        shares.append(view.weight(int(y.sum())) / (float(scores.std()) or 1.0))
+    return Likeness(kept, views, centres, shares)
 
 
 def score(counts: Table, is_seed: Mask) -> Floats:

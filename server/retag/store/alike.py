@@ -144,6 +144,19 @@ def apply(cn: sqlite3.Connection, build: int, added: list[bytes], removed: list[
     )
 
 
+def tidy(cn: sqlite3.Connection) -> bool:
+    """Forget some of what retired builds chose; whether there is more."""
+    sql = "SELECT l.build FROM likeness l JOIN build b ON b.id = l.build WHERE b.retired IS NOT NULL LIMIT 1"
+    row = cn.execute(sql).fetchone()
+    if row is None:
+        return False
+    some = f"SELECT visitor FROM likeness_member WHERE build = ?1 LIMIT {SLICE}"
+    sql = f"DELETE FROM likeness_member WHERE build = ?1 AND visitor IN ({some})"
+    if not cn.execute(sql, row).rowcount:
+        cn.execute("DELETE FROM likeness WHERE build = ?", row)
+    return True
+
+
 def _objected(cn: sqlite3.Connection, visitor: bytes) -> bool:
     """Whether a visitor opted out since the fit."""
     return cn.execute("SELECT 1 FROM opt_out WHERE visitor = ?", (visitor,)).fetchone() is not None
