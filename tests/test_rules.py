@@ -274,6 +274,10 @@ def test_an_actalike_remembers_its_seeds():
             {"event": "checkout", "event_data": {"product_id": "SKU-1"}},
             {"all": [{"event": "checkout", "event_data": {"product_id": "SKU-1"}}]},
         ),
+        (
+            {"event": "checkout", "event_data": {"value": "99.50", "order_quantity": "2"}},
+            {"event": "checkout", "event_data": {"value": "99.50", "order_quantity": 2}},
+        ),
         ({"visitor_source_id": ["1", "2"]}, {"all": [{"visitor_source_id": ["1", "2"]}]}),
         (
             {"any": [{"event": "checkout", "min_count": "2"}]},

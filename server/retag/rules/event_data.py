@@ -135,7 +135,8 @@ def _operand(name: str) -> Any:
 
     def read(at: str, value: Any) -> Any:
         if name in MONEY:
-            return text(_number(at, value))
+            found = text(_number(at, value))
+            return value.strip() if isinstance(value, str) else found
         if name in QUANTITIES:
             return _number(at, value)
         found = words(at, value)

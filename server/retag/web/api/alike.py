@@ -58,7 +58,7 @@ class Refits:
             try:
                 for task in await asyncio.to_thread(_due, self.path):
                     await self.refit(task)
-                while await self.journal.write(alike.tidy):
+                while await self.journal.write(alike.tidy):  # noqa: ASYNC110 (a rest between slices)
                     await asyncio.sleep(0.001)
             except Exception:  # the next round tries again; the door must not notice
                 log.exception("act-alikes could not be refitted")
