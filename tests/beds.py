@@ -87,7 +87,7 @@ class Bed:
         sql = "INSERT INTO audience VALUES (?, ?, 'A', NULL, ?, ?, 0, ?, ?, NULL)"
         self.cn.execute("BEGIN IMMEDIATE")
         self.cn.execute(sql, (id_, ACCOUNT, kind, json.dumps(rule), now, now))
-        build = fold.start_build(self.cn, id_, rule, now, True)
+        build = fold.start_build(self.cn, id_, rule, now, rule.get("prefill", True))
         self.cn.execute("UPDATE audience SET build = ? WHERE id = ? AND build = 0", (build, id_))
         self.cn.execute("COMMIT")
         return id_

@@ -21,11 +21,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from beds import ACCOUNT, event  # noqa: E402
-from retag import fold  # noqa: E402
-from retag.journal import Journal, time_ms  # noqa: E402
-from retag.store.engine import SqliteStore  # noqa: E402
-from retag.upkeep import Upkeep  # noqa: E402
+from beds import ACCOUNT, event
+from retag import fold
+from retag.journal import Journal, time_ms
+from retag.store.engine import SqliteStore
+from retag.upkeep import Upkeep
 
 RULES = [
     {"event": "pagevisit"},
