@@ -187,7 +187,7 @@ def test_erasure_of_a_stranger_buries_the_id(bed):
 
 
 def test_objection_empties_and_consent_restores(bed):
-    """Out of every audience by a transition; later events do not count; agreeing again brings back the past."""
+    """Out of every audience by a transition; later events do not count; consent brings back the past."""
     audience = bed.audience({"event": "pagevisit"})
     bed.take(event())
     upkeep.opt_out(bed.cn, visitor(1), NOW)
