@@ -169,9 +169,9 @@ def test_an_event_becomes_words_for_what_was_done():
         "event:addtocart",
         "page:/shoes/red",
         "product:11",
+        "category:shoes",
+        "product:12",
         "device:mobile",
         "campaign:spring",
         "referrer:pinterest.com",
-        "category:shoes",
-        "product:12",
     ]

@@ -41,24 +41,31 @@ class Gathering:
     def __init__(self) -> None:
         self._visitors: dict[bytes, int] = {}
         self._features: dict[str, int] = {}
-        self._rows, self._cols = array("i"), array("i")
+        self._rows, self._sizes, self._cols = array("i"), array("i"), array("i")
         self._counts: Table = sparse.csr_matrix((0, 0), dtype=np.float32)
         self._first, self._last, self._days = array("q"), array("q"), array("i")
 
     def see(self, visitor: bytes, time: int, words: Iterable[str]) -> None:
         """One counted event. A visitor's active days are exact for events in order of time."""
-        row = self._row(visitor, time)
+        self.add(visitor, time, self.columns(words))
+
+    def columns(self, words: Iterable[str]) -> array[int]:
+        """The columns of these features, to be kept for when they come again."""
         features = self._features
+        found = array("i")
         for word in words:
-            col = (
-                features.setdefault(word, len(features))
-                if len(features) < MOST_FEATURES
-                else features.get(word)
-            )
-            if col is not None:
-                self._rows.append(row)
-                self._cols.append(col)
-        if len(self._rows) > PENDING:
+            if word in features or len(features) < MOST_FEATURES:
+                found.append(features.setdefault(word, len(features)))
+        return found
+
+    def add(self, visitor: bytes, time: int, *columns: array[int]) -> None:
+        """One counted event with its features as columns."""
+        self._rows.append(self._row(visitor, time))
+        before = len(self._cols)
+        for some in columns:
+            self._cols.extend(some)
+        self._sizes.append(len(self._cols) - before)
+        if before > PENDING:
             self._compress()
 
     def activity(self, now: int) -> Activity:
@@ -96,12 +103,13 @@ class Gathering:
 
     def _compress(self) -> None:
         """Pending pairs become counts."""
-        rows, cols = np.frombuffer(self._rows, np.int32), np.frombuffer(self._cols, np.int32)
+        rows = np.repeat(np.frombuffer(self._rows, np.int32), np.frombuffer(self._sizes, np.int32))
+        cols = np.frombuffer(self._cols, np.int32)
         shape = (len(self._visitors), len(self._features))
         ones = np.ones(len(rows), np.float32)
         self._counts.resize(shape)
         self._counts = self._counts + sparse.csr_matrix((ones, (rows, cols)), shape=shape)
-        self._rows, self._cols = array("i"), array("i")
+        self._rows, self._sizes, self._cols = array("i"), array("i"), array("i")
 
     def _profile(self, now: int) -> NDArray[np.float32]:
         first, last = np.frombuffer(self._first, np.int64), np.frombuffer(self._last, np.int64)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 DEPTH = 2
 """Path segments that make a page; deeper ones differ for each product, which `product:` has already."""
 
@@ -29,14 +31,29 @@ PRODUCT = {
     "product_brand": "brand",
 }
 LONGEST = 80
+decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def words(name: str, url: str, data: Mapping[str, Any], context: Mapping[str, Any]) -> list[str]:
     """The features of one event, without repetition."""
-    found = [f"event:{name}", *_page(url), *_of(PLAIN, data), *_of(PRODUCT, data), *_context(context)]
+    return list(dict.fromkeys([f"event:{name}", *_page(url), *_data(data), *_context(context)]))
+
+
+def of_act(name: str, url: str, data: bytes) -> list[str]:
+    """The features of what was done; `data` is a JSON object, or empty."""
+    return list(dict.fromkeys([f"event:{name}", *_page(url), *(_data(decode(data)) if data else ())]))
+
+
+def of_context(context: bytes) -> list[str]:
+    """The features of where it was done from; a JSON object, or empty."""
+    return list(_context(decode(context))) if context else []
+
+
+def _data(data: Mapping[str, Any]) -> list[str]:
+    found = [*_of(PLAIN, data), *_of(PRODUCT, data)]
     for item in _items(data):
         found += _of(PRODUCT, item)
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _of(fields: Mapping[str, str], data: Mapping[str, Any]) -> list[str]:

@@ -14,10 +14,9 @@ from typing import Any
 import msgspec
 
 from retag import fold, likeness
-from retag.likeness.features import words
-from retag.rules import Clause, parse
+from retag.likeness.features import of_act, of_context
+from retag.rules import Clause, Fact, parse
 from retag.store import sqlite, trails
-from retag.store.trails import Trace
 from retag.windows import DAY
 
 ALIVE = 180 * DAY
@@ -25,6 +24,7 @@ ALIVE = 180 * DAY
 LEAST_SEED = 30
 REFIT = DAY
 """How long a fit is good for."""
+MOST_KEPT = 200_000
 SLICE = 500
 """Visitors marked in one transaction: some milliseconds."""
 
@@ -68,8 +68,7 @@ def refit(path: str, task: Task, now: int) -> Report:
     try:
         members, clauses = _seed(cn, task, now)
         gathering = activity.Gathering()
-        for visitor, traces in trails.walk(cn, task.account, trails.last_place(cn)):
-            _see(gathering, visitor, traces, clauses, now)
+        _gather(cn, task.account, gathering, clauses, now)
         opted_out = {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()}
     finally:
         cn.close()
@@ -178,16 +177,38 @@ def _seed(cn: sqlite3.Connection, task: Task, now: int) -> tuple[set[bytes], lis
     return members, clauses
 
 
-def _see(gathering: Any, visitor: bytes, traces: list[Trace], defining: Iterable[Clause], now: int) -> None:
-    """What one visitor did lately, without the events that define the seed: they would be the answer."""
-    for trace in traces:
-        if now - ALIVE < trace.time <= now:
-            fact = trace.fact()
-            if any(clause.matches(fact) for clause in defining):
+def _gather(cn: sqlite3.Connection, account: int, gathering: Any, defining: list[Clause], now: int) -> None:
+    """What visitors did lately, without the events that define the seed: they would be the answer.
+
+    Acts and contexts come again and again as the same bytes, so their columns are kept.
+    """
+    any_name = any(clause.names is None for clause in defining)
+    names = {name for clause in defining for name in clause.names or ()}
+    acts: dict[tuple[str, str, bytes], Any] = {}
+    contexts: dict[bytes, Any] = {}
+    for visitor, context, *act_of in trails.scan(cn, account, now - ALIVE, now):
+        name, time, tag, source, platform, url, data = act_of
+        if any_name or name in names:
+            fact = Fact(name, time, tag, source, platform, url, msgspec.json.decode(data) if data else {})
+            if _matched(defining, fact):
                 gathering.know(visitor)
                 continue
-            context = msgspec.json.decode(trace.context) if trace.context else {}
-            gathering.see(visitor, trace.time, words(trace.name, trace.url, fact.data, context))
+        if (act := acts.get((name, url, data))) is None:
+            _make_room(acts)
+            act = acts[name, url, data] = gathering.columns(of_act(name, url, data))
+        if (where := contexts.get(context)) is None:
+            _make_room(contexts)
+            where = contexts[context] = gathering.columns(of_context(context))
+        gathering.add(visitor, time, act, where)
+
+
+def _make_room(kept: dict[Any, Any]) -> None:
+    if len(kept) >= MOST_KEPT:
+        kept.clear()
+
+
+def _matched(clauses: Iterable[Clause], fact: Fact) -> bool:
+    return any(clause.matches(fact) for clause in clauses)
 
 
 def _too_small(learnt: int) -> str:

@@ -47,10 +47,29 @@ def last_place(cn: sqlite3.Connection) -> int:
     return int(cn.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()[0])
 
 
+def first_place(cn: sqlite3.Connection) -> int:
+    """The log's oldest place that is still kept."""
+    return int(cn.execute("SELECT coalesce(min(seq), 1) FROM log").fetchone()[0])
+
+
 def walk(cn: sqlite3.Connection, account: int, upto: int) -> Iterator[tuple[bytes, list[Trace]]]:
     """Each visitor of the account with their counted events up to place `upto`, in order of visitor id."""
     for visitor, rows in groupby(_rows(cn, account, upto), key=itemgetter(0)):
         yield visitor, [Trace(*row[2:]) for row in rows]
+
+
+def scan(cn: sqlite3.Connection, account: int, since: int, until: int) -> Iterator[tuple[Any, ...]]:
+    """Every counted event of the account from after `since` to `until` (UTC ms), in the order of the log.
+
+    `(visitor, context, name, time, tag, source, platform, url, data)`: the fastest way through.
+    """
+    sql = (
+        "SELECT visitor, context, name, time, tag, source, platform, url, data FROM log"
+        " WHERE seq > ? AND seq <= ? AND account = ? AND standing = 0 AND time > ? AND time <= ?"
+    )
+    upto = last_place(cn)
+    for after in range(first_place(cn) - 1, upto, PAGE):
+        yield from cn.execute(sql, (after, min(after + PAGE, upto), account, since, until)).fetchall()
 
 
 def _rows(cn: sqlite3.Connection, account: int, upto: int) -> Iterator[tuple[Any, ...]]:
