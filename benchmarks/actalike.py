@@ -121,14 +121,15 @@ def scale(visitors: int, events: int) -> None:
     """Fifty tastes among the visitors, products by popularity; the seed is a twentieth of one taste."""
     rng = np.random.default_rng(0)
     gathering, started = Gathering(), time.perf_counter()
-    products = [(f"product:{i}", f"category:{i // 20}", "event:pagevisit") for i in range(6000)]
+    names = [(f"product:{i}", f"category:{i // 20}", "event:pagevisit") for i in range(6000)]
+    products = [gathering.columns(words) for words in names]
     for part in range(0, events, 500_000):
         who = rng.integers(0, visitors, 500_000)
         what = np.minimum(rng.pareto(0.8, 500_000) * 3, 4999).astype(int)
         own = rng.random(500_000) < 0.3
         what[own] = 5000 + (who[own] % 50) * 20 + rng.integers(0, 20, own.sum())
         for i, (visitor, product) in enumerate(zip(who.tolist(), what.tolist(), strict=True)):
-            gathering.see(visitor.to_bytes(16, "big"), part + i, products[product])
+            gathering.add(visitor.to_bytes(16, "big"), part + i, products[product])
     gathered = time.perf_counter()
     activity = gathering.activity(events)
     number = np.array([int.from_bytes(one, "big") for one in activity.visitors])
