@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from retag import errors
 from retag.events import Event
-from retag.pace import Pace
+from retag.pace import QUIET_S, Pace
 from retag.store.protocol import Folded, Store
 
 T = TypeVar("T")
@@ -97,6 +97,7 @@ class Journal:
         self._asleep = False
         self._closing = False
         self._sick = False
+        self._heard = 0.0
         self._thread = threading.Thread(target=self._run, name="retag-writer", daemon=True)
 
     def start(self) -> None:
@@ -197,6 +198,7 @@ class Journal:
             size += len(one.events) + len(one.apart)
         if not batch:
             return False
+        self._heard = time.monotonic()
         if self.failed:
             for one in batch:
                 one.error = errors.Overloaded()
@@ -242,7 +244,7 @@ class Journal:
         waiting, since = self.store.waiting()
         if self.failed or not self._pace.due(waiting, since, self._closing):
             return False
-        most = 1 if self._sick else self._pace.most(since)
+        most = 1 if self._sick else self._pace.most(since, time.monotonic() - self._heard > QUIET_S)
         started = time.perf_counter()
         try:
             folded = self._fold(most)

@@ -13,6 +13,9 @@ HANDFUL = 256
 WAIT_S = 0.1
 LATE_S = 0.4
 IDLE_S = 1.0
+LATE, QUIET = 4, 12
+"""How much larger slices may be then."""
+QUIET_S = 0.25
 LEAST, MOST = 64, 20_000
 
 
@@ -31,10 +34,12 @@ class Pace:
         """How long the writer may sleep if nothing wakes it."""
         return max(0.001, since + WAIT_S - time.monotonic()) if waiting else IDLE_S
 
-    def most(self, since: float) -> int:
-        """Events for the next slice."""
+    def most(self, since: float, quiet: bool) -> int:
+        """Events for the next slice; larger ones when the oldest is late, or nobody is at the door."""
         late = time.monotonic() - since > LATE_S
-        return max(LEAST, min(MOST, int(self._slice * (4 if late else 1) / self._cost)))
+        return max(
+            LEAST, min(MOST, int(self._slice * (QUIET if quiet else LATE if late else 1) / self._cost))
+        )
 
     def folded(self, events: int, seconds: float) -> None:
         """Learn from a slice."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from retag.rules.clause import Check
 from retag.rules.fact import Fact
-from retag.rules.operators import Test, tests
+from retag.rules.operators import Test, tests, text
 
 Operators = Mapping[str, list[Any]]
 """`{operator: operands}`."""
@@ -29,7 +29,15 @@ def on_codes(field: str, operators: Operators) -> Check:
 
 
 def on_page(operators: Operators) -> Check:
-    """The URL of the page that the event came from."""
+    """The URL of the page that the event came from. The fold asks this most, so the usual forms are short."""
+    if len(operators) == 1:
+        (operator, operands), *_ = operators.items()
+        parts = tuple(text(operand) for operand in operands)
+        if operator == "contains" and len(parts) == 1:
+            part = parts[0]
+            return lambda fact: part in fact.url
+        if operator == "starts_with":
+            return lambda fact: fact.url.startswith(parts)
     test = tests(operators)
     return lambda fact: test(fact.url)
 

@@ -43,6 +43,11 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
 
     def window(self, memory: Memory) -> Window:
         """From the newest match until the first instant at which too few of them are left."""
+        if not memory:
+            return NEVER
+        if self.count == 1 and self.total is None and self.retention > 0:
+            newest = int(memory[0][0])
+            return Window(newest, after(newest, self.retention))
         found, total = 0, 0.0
         for time, value in memory:
             found, total = found + 1, total + value

@@ -39,12 +39,12 @@ class Rule(msgspec.Struct, frozen=True):
         `held` is the window before: an unbroken membership keeps its opening, which the bounded memories no
         longer know.
         """
-        windows = [clause.window(memory) for clause, memory in zip(self.clauses, memories, strict=True)]
-        if len(windows) == 1:
-            window = windows[0]
-        else:
-            inside = [windows[i] for i in self.must]
-            window = both([*inside, either(windows[i] for i in self.any_)] if self.any_ else inside)
+        windows = [clause.recall.window(memories[i]) for i, clause in enumerate(self.clauses)]
+        parts = [windows[i] for i in self.must]
+        if self.any_:
+            some = [windows[i] for i in self.any_]
+            parts.append(some[0] if len(some) == 1 else either(some))
+        window = parts[0] if len(parts) == 1 else both(parts)
         if window is NEVER:
             return NEVER
         opens = window.opens

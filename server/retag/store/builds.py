@@ -23,8 +23,12 @@ PAGE = 500
 
 
 def unfinished(cn: sqlite3.Connection) -> list[int]:
-    """Builds still being filled, oldest first."""
-    sql = "SELECT id FROM build WHERE ready IS NULL AND retired IS NULL ORDER BY id"
+    """Builds still being filled, oldest first; act-alikes wait for their first fit (store.alike)."""
+    sql = (
+        "SELECT b.id FROM build b JOIN audience a ON a.id = b.audience"
+        " WHERE b.ready IS NULL AND b.retired IS NULL"
+        " AND (a.type <> 'ACTALIKE' OR b.id IN (SELECT build FROM likeness)) ORDER BY b.id"
+    )
     return [row[0] for row in cn.execute(sql)]
 
 

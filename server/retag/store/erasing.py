@@ -54,6 +54,7 @@ def _leave(cn: sqlite3.Connection, visitor: bytes, now: int, cause: int) -> None
         " JOIN member m ON m.build = b.id AND m.visitor = ?"
     )
     rows = cn.execute(sql, (visitor,)).fetchall()
+    cn.execute("DELETE FROM likeness_member WHERE visitor = ?", (visitor,))
     cn.executemany("DELETE FROM member WHERE build = ? AND visitor = ?", [(r[0], visitor) for r in rows])
     was = {row[0]: tuple(row[2:]) for row in rows if row[1] and row[2] <= now}
     step = fold.next_step(cn)

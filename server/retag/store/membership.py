@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from retag.rules import Fact, Memory, Rule
-from retag.windows import EVER, NEVER, Window, after
+from retag.windows import EVER, Window, after
 
 MARGIN = 5000
 """ms by which readers' clocks may differ from the writer's: who lapses this soon counts as lapsed."""
@@ -20,7 +20,7 @@ Pair = tuple[int, bytes]
 """`(build, visitor)`."""
 
 
-class Mark(msgspec.Struct):
+class Mark(msgspec.Struct, gc=False):
     """`opens`, `closes`, `last` (the last match) and the memories, None for a rule with one plain clause.
 
     The window before, for the transition, is in `was`.
@@ -56,14 +56,20 @@ def match_plain(mark: Mark, time: int, retention: int) -> None:
 def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
     """One more match of clause `place`."""
     clause = rule.clauses[place]
-    if rule.plain and clause.list_id is None and not clause.seeds:
-        match_plain(mark, time, clause.recall.retention)
+    recall = clause.recall
+    if len(rule.clauses) == 1 and recall.plain:
+        match_plain(mark, time, recall.retention)
         return
     memories = mark.memories = mark.memories or rule.nothing()
-    found = clause.remember(memories[place], time, value)
-    if found is not memories[place]:
-        memories[place] = found
-        settle(rule, mark)
+    found = recall.add(memories[place], time, value)
+    if found is memories[place]:
+        return
+    memories[place] = found
+    if place not in rule.none and time > mark.last:
+        mark.last = time
+    held = Window(mark.opens, mark.closes) if mark.opens < mark.closes else None
+    window = rule.window(memories, held)
+    mark.opens, mark.closes, mark.dirty = window.opens, window.closes, True
 
 
 def settle(rule: Rule, mark: Mark) -> None:
@@ -71,8 +77,6 @@ def settle(rule: Rule, mark: Mark) -> None:
     memories = mark.memories or rule.nothing()
     held = Window(mark.opens, mark.closes) if mark.opens < mark.closes else None
     window = rule.window(memories, held)
-    if window.empty:
-        window = NEVER
     mark.opens, mark.closes, mark.last = window.opens, window.closes, rule.last(memories)
     mark.dirty = True
 
@@ -85,7 +89,10 @@ def clip(opens: int, closes: int, now: int) -> tuple[int, int] | None:
 
 def changed(mark: Mark, now: int) -> bool:
     """Whether some instant up to now has a different answer than before: a transition is due."""
-    return clip(mark.opens, mark.closes, now) != clip(mark.was[0], mark.was[1], now)
+    opens, closes, _ = mark.was
+    if mark.opens == opens and mark.closes > now + MARGIN < closes:
+        return False
+    return clip(mark.opens, mark.closes, now) != clip(opens, closes, now)
 
 
 class Touch(msgspec.Struct, frozen=True, gc=False):

@@ -28,7 +28,7 @@ ANY_TAG = bytes(8)
 Key = tuple[int, bytes]
 
 
-class Seen(msgspec.Struct):
+class Seen(msgspec.Struct, gc=False):
     """One id met before (table seen). `visitor` is the owner of a server's event."""
 
     key: int
@@ -41,7 +41,7 @@ class Seen(msgspec.Struct):
     dirty: bool = False
 
 
-class Entry(msgspec.Struct):
+class Entry(msgspec.Struct, gc=False):
     """An event being settled: `visitor` and `standing` are decided here."""
 
     seq: int
@@ -53,7 +53,7 @@ class Entry(msgspec.Struct):
     moved: bool = False
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, gc=False):
     """An earlier event changes hands: the browser's half named its visitor."""
 
     seq: int

@@ -1,0 +1,234 @@
+"""How fast the bed is: append, fold, backfill, size, freshness, bytes.
+
+    python benchmarks/audiences.py                        10 M events, 1 M visitors, 50 audiences of 2 clauses
+    python benchmarks/audiences.py --events 300000 --visitors 30000
+
+Events come in sessions of 1 to 9 of a visitor, over 60 days; one in five carries an event id of a server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from retag import fold
+from retag.events import Event
+from retag.journal import Journal, time_ms
+from retag.store import builds, log, sqlite
+from retag.store.engine import SqliteStore
+from retag.upkeep import Upkeep
+
+ACCOUNT, TAG = 549_755_885_175, 2_612_345_678_901
+DAY = 86_400_000
+CATEGORIES = [f"category-{n}" for n in range(40)]
+PRODUCTS = [f"sku-{n}" for n in range(2000)]
+NAMES = (
+    ["pagevisit"] * 50 + ["init"] * 25 + ["addtocart"] * 12 + ["search"] * 6 + ["checkout"] * 4 + ["save"] * 3
+)
+
+
+def rules(count: int) -> Iterator[dict[str, object]]:
+    """Rules of two clauses, as shops make them; an event matches about five of fifty."""
+    for n in range(count):
+        category, days = CATEGORIES[n % len(CATEGORIES)], 7 + 3 * (n % 30)
+        page = {"event": "pagevisit", "url": {"contains": f"/{category}/"}, "retention_days": days}
+        bought = {"event": "checkout", "retention_days": days}
+        cart = {"event": "addtocart", "event_data": {"value": {">=": 20 * (n % 7) + 40}}}
+        yield [
+            {"all": [page], "none": [bought]},
+            {"all": [page | {"min_count": 2}], "none": [bought]},
+            {"any": [page, {"event": "save", "url": {"contains": f"/{category}/"}}]},
+            {"all": [cart], "none": [bought]},
+            {"all": [page], "any": [{"event": "search"}, bought | {"min_value": 100}]},
+        ][n % 5]
+
+
+def events(count: int, visitors: int, end: int, seed: int = 1) -> Iterator[list[Event]]:
+    """Blocks of about 5,000 events in order of time, ending now."""
+    chance = random.Random(seed)
+    start, block, made = end - 60 * DAY, [], 0
+    ids = [
+        ((start + n) << 80 | 7 << 76 | 2 << 62 | chance.getrandbits(62)).to_bytes(16, "big")
+        for n in range(visitors)
+    ]
+    while made < count:
+        visitor = ids[int(visitors * chance.random() ** 1.3)]
+        category = chance.choice(CATEGORIES)
+        for _ in range(chance.randrange(1, 10)):
+            at = start + 60 * DAY * made // count
+            name = chance.choice(NAMES)
+            sku = chance.choice(PRODUCTS)
+            value = round(chance.expovariate(1 / 60), 2) + 1
+            data = (
+                b""
+                if name == "init"
+                else b'{"value":%.2f,"currency":"EUR","product_id":"%s"}' % (value, sku.encode())
+            )
+            event_id = f"{made:x}" if made % 5 == 0 else ""
+            url = f"https://shop.example/{category}/{sku}"
+            block.append(Event(ACCOUNT, TAG, visitor, name, at, at, event_id, 1, 1, url, data, b"", b"{}"))
+            made += 1
+        if len(block) >= 5000:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def audience(cn: sqlite3.Connection, number: int, rule: dict[str, object]) -> int:
+    now, id_ = time_ms(), 2_542_000_000_001 + number
+    sql = "INSERT INTO audience VALUES (?, ?, 'A', NULL, 'VISITOR', ?, 0, ?, ?, NULL)"
+    cn.execute(sql, (id_, ACCOUNT, json.dumps(rule), now, now))
+    build = fold.start_build(cn, id_, rule, now, True)
+    cn.execute("UPDATE audience SET build = ? WHERE id = ? AND build = 0", (build, id_))
+    return build
+
+
+def prepare(cn: sqlite3.Connection, audiences: int) -> None:
+    cn.execute("INSERT INTO account VALUES (?, 'Shop', 0)", (ACCOUNT,))
+    for number, rule in enumerate(rules(audiences)):
+        audience(cn, number, rule)
+
+
+def say(what: str, value: str) -> None:
+    print(f"{what:<52}{value:>24}", flush=True)
+
+
+def rate(count: int, seconds: float) -> str:
+    return f"{count / seconds:,.0f} /s"
+
+
+def fill(store: SqliteStore, given: argparse.Namespace) -> None:
+    """Append and fold in turns, each timed alone."""
+    appended = folded = 0.0
+    total = 0
+    for block in events(given.events, given.visitors, time_ms()):
+        started = time.perf_counter()
+        store.append(block, ())
+        middle = time.perf_counter()
+        while store.waiting()[0]:
+            store.fold(time_ms(), given.slice)
+        store.checkpoint(idle=False)
+        appended += middle - started
+        folded += time.perf_counter() - middle
+        total += len(block)
+    say("append, 5,000 a commit, synchronous=FULL", rate(total, appended))
+    say(f"fold, {given.audiences} audiences, {given.slice} events a slice", rate(total, folded))
+    say("fold, an event", f"{folded / total * 1e6:.1f} us")
+
+
+def backfill(store: SqliteStore, number: int, what: str, rule: dict[str, object]) -> int:
+    """A new rule over the whole log, in slices as upkeep does it."""
+    build = store.write(lambda cn: audience(cn, number, rule))
+    started, slowest, slices = time.perf_counter(), 0.0, 0
+    done = False
+    while not done:
+        begun = time.perf_counter()
+        done = store.write(lambda cn: builds.backfill(cn, build, 0.004, time_ms()), durable=False)
+        slowest, slices = max(slowest, time.perf_counter() - begun), slices + 1
+        store.checkpoint(idle=False)
+    seconds = time.perf_counter() - started
+    store.write(lambda cn: builds.finish(cn, build, time_ms()))
+    places = store.write(lambda cn: log.progress(cn, "folded"))
+    say(f"backfill, {what}", rate(places, seconds))
+    say("  slices, slowest", f"{slices}, {slowest * 1000:.0f} ms")
+    return build
+
+
+def sizes(path: Path, build: int) -> None:
+    cn = sqlite.connect(path, readonly=True)
+    sql = "SELECT count(*) FROM member WHERE build = ? AND opens <= ? AND closes > ?"
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        size = cn.execute(sql, (build, time_ms(), time_ms())).fetchone()[0]
+        times.append(time.perf_counter() - started)
+    say(f"size of an audience of {size:,}", f"{statistics.median(times) * 1000:.0f} ms")
+    cn.close()
+
+
+async def freshness(path: Path, given: argparse.Namespace) -> None:
+    """From acknowledgement until another connection sees the fold's effect."""
+    journal = Journal(SqliteStore(path))
+    journal.start()
+    upkeep = Upkeep(journal)
+    upkeep.start()
+    cn = sqlite.connect(path, readonly=True)
+    acked: list[tuple[int, float]] = []
+    waits: list[float] = []
+    acks: list[float] = []
+    place = log.next_place(cn)
+    blocks = (e for block in events(given.rate * given.seconds, given.visitors, time_ms(), 2) for e in block)
+    started, sent = time.perf_counter(), 0
+    while sent < given.rate * given.seconds or acked:
+        due = int((time.perf_counter() - started) * given.rate)
+        batch = [e for _, e in zip(range(min(due - sent, 200)), blocks, strict=False)]
+        if batch:
+            sent += len(batch)
+            begun = time.perf_counter()
+            await journal.append(batch)
+            acks.append(time.perf_counter() - begun)
+            place += len(batch)
+            acked.append((place - 1, time.perf_counter()))
+        elif sent >= due:
+            await asyncio.sleep(0.001)
+        if due - sent < 200:
+            folded, now = log.progress(cn, "folded"), time.perf_counter()
+            waits += [now - at for last, at in acked if last <= folded]
+            acked = [one for one in acked if one[0] > folded]
+        if not batch and sent >= given.rate * given.seconds - 200 and due >= given.rate * given.seconds:
+            sent = max(sent, due)
+    say(f"freshness at {given.rate:,} events/s, p50", f"{statistics.median(waits) * 1000:.0f} ms")
+    say("  p99", f"{sorted(waits)[int(len(waits) * 0.99)] * 1000:.0f} ms")
+    say("  acknowledgement, p99", f"{sorted(acks)[int(len(acks) * 0.99)] * 1000:.1f} ms")
+    cn.close()
+    await upkeep.close()
+    await journal.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--visitors", type=int, default=1_000_000)
+    parser.add_argument("--audiences", type=int, default=50)
+    parser.add_argument("--slice", type=int, default=5000, help="events a fold slice")
+    parser.add_argument("--rate", type=int, default=5000, help="events a second for the freshness")
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--folder", default=None, help="where the database is made")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=given.folder))
+    path = folder / "bench.db"
+    try:
+        store = SqliteStore(path)
+        store.open()
+        store.write(lambda cn: prepare(cn, given.audiences))
+        fill(store, given)
+        size = path.stat().st_size
+        say("bytes an event, with everything derived", f"{size / given.events:.0f}")
+        two = {
+            "all": [{"event": "pagevisit", "url": {"contains": "/category-7/"}}],
+            "none": [{"event": "checkout"}],
+        }
+        backfill(store, 1000, "pages of a category without checkout", two)
+        backfill(store, 1001, "buyers", {"event": "checkout"})
+        everybody = backfill(store, 1002, "everybody", {})
+        store.close()
+        sizes(path, everybody)
+        asyncio.run(freshness(path, given))
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
