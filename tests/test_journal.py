@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 
 import pytest
 
-from beds import ACCOUNT, NOW, event, visitor
+from beds import ACCOUNT, NOW, Bed, event, visitor
 from retag import errors, journal
-from retag.store import sqlite
+from retag.store import engine, sqlite
 from retag.store.engine import SqliteStore
 
 
@@ -203,3 +204,31 @@ async def test_event_that_breaks_a_rule_does_not_stop_the_fold(tmp_path, monkeyp
         await one.append([event(event_id=i, visitor=visitor(n)) for n, i in enumerate(["1", "bad", "2"])])
         await until(lambda: one.store.waiting()[0] == 0)
     assert stored(tmp_path / "a.db", "SELECT count(*) FROM trail") == [3]
+
+
+async def test_damage_found_later_shuts_the_door(tmp_path):
+    """A large file is checked behind the open door; what is found then closes it."""
+    async with running(tmp_path / "a.db") as one:
+        one.store.unsound = "row 7 missing from index"
+        with pytest.raises(errors.Overloaded):
+            await one.append([event()])
+        assert "row 7" in one.failed
+        one.store.unsound = None
+
+
+def test_large_file_is_checked_in_the_background(tmp_path, monkeypatch):
+    """Damage does not keep it from starting, and is found."""
+    bed = Bed(tmp_path / "a.db")
+    bed.append(*(event(url="https://shop.example/" + "x" * 1000) for _ in range(200)))
+    bed.cn.close()
+    raw = bytearray((tmp_path / "a.db").read_bytes())
+    raw[60 * 4096 : 64 * 4096] = b"\xa5" * (4 * 4096)
+    (tmp_path / "a.db").write_bytes(raw)
+    monkeypatch.setattr(engine, "CHECKED_FIRST", 1000)
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    deadline = time.monotonic() + 10
+    while store.checking and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert store.unsound
+    store.close()

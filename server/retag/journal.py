@@ -70,7 +70,7 @@ class Job:
 
 
 class Journal:
-    """`failed` says why nothing is accepted any more, None while all is well; anyone may set it."""
+    """The queue, the writer thread, and what is wrong with them."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Journal:
     ) -> None:
         self.store = store
         self.limit = limit
-        self.failed: str | None = None
+        self._failed: str | None = None
         self._on_folded = on_folded
         self._on_fatal = on_fatal
         self._now = now
@@ -105,6 +105,11 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self.store.open()
         self._thread.start()
+
+    @property
+    def failed(self) -> str | None:
+        """Why nothing is accepted any more; None while all is well."""
+        return self._failed or (f"the file is damaged: {self.store.unsound}" if self.store.unsound else None)
 
     # From the loop.
 
@@ -232,7 +237,7 @@ class Journal:
 
     def _check_fatal(self, error: BaseException) -> None:
         if self.store.is_fatal(error):
-            self.failed = f"the disk failed: {error}"
+            self._failed = f"the disk failed: {error}"
             self._on_fatal(error)
 
     @staticmethod

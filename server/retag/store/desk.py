@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import lru_cache
 
 import msgspec
 
@@ -33,14 +34,18 @@ LIVE = (
 )
 
 
-def live_builds(cn: sqlite3.Connection, known: dict[int, Live] | None = None) -> dict[int, Live]:
-    """Every build that is not retired, by id; rules parsed before are taken from `known`."""
-    found = {}
-    for id_, audience, account, kind, raw, live_from, backfilled, ready in cn.execute(LIVE).fetchall():
-        old = (known or {}).get(id_)
-        rule = old.rule if old else rules.parse(kind, json.loads(raw))
-        found[id_] = Live(id_, audience, account, rule, live_from, backfilled, bool(ready))
-    return found
+@lru_cache(maxsize=4096)
+def compiled(kind: str, raw: str) -> Rule:
+    """The rule of a build, parsed once."""
+    return rules.parse(kind, json.loads(raw))
+
+
+def live_builds(cn: sqlite3.Connection) -> dict[int, Live]:
+    """Every build that is not retired, by id."""
+    return {
+        id_: Live(id_, audience, account, compiled(kind, raw), live_from, backfilled, bool(ready))
+        for id_, audience, account, kind, raw, live_from, backfilled, ready in cn.execute(LIVE).fetchall()
+    }
 
 
 class Desk:
@@ -57,10 +62,10 @@ class Desk:
         if not self.stale:
             return
         before = self.builds
-        self.builds = live_builds(cn, before)
-        if self.builds.keys() != before.keys() or not self.books:
+        self.builds = live_builds(cn)
+        if self.builds.keys() != before.keys():
             self._index()
-        self.graves = graves.load(cn)
+        self.graves = graves.load(cn, self.graves)
         self.stale = False
 
     def _index(self) -> None:

@@ -20,6 +20,7 @@ def erase(cn: sqlite3.Connection, account: int, visitor: bytes, now: int) -> Non
     """Erase the visitor everywhere; the journal then empties the WAL, which still holds old pages."""
     key = cn.execute("SELECT value FROM secret WHERE name = 'tombstone'").fetchone()[0]
     cn.execute("INSERT OR IGNORE INTO tombstone VALUES (?, ?)", (graves.bury(key, visitor), now))
+    graves.dig(cn)
     _leave(cn, visitor, now, ERASED)
     places = [row[0] for row in cn.execute("SELECT seq FROM trail WHERE visitor = ?", (visitor,))]
     waiting = "SELECT seq FROM log WHERE seq > ? AND visitor = ?"
@@ -38,12 +39,14 @@ def erase(cn: sqlite3.Connection, account: int, visitor: bytes, now: int) -> Non
 def opt_out(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
     """The visitor objected: out of every audience now, and in none until `opt_in`."""
     cn.execute("INSERT OR IGNORE INTO opt_out VALUES (?, ?)", (visitor, now))
+    graves.dig(cn)
     _leave(cn, visitor, now, OBJECTED)
 
 
 def opt_in(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
     """The visitor agreed again: what they did before the objection counts again."""
     cn.execute("DELETE FROM opt_out WHERE visitor = ?", (visitor,))
+    graves.dig(cn)
     fold.refold(cn, [visitor], now)
 
 

@@ -7,11 +7,14 @@ from hashlib import blake2b
 
 import msgspec
 
+from retag.store import log
+
 
 class Graves(msgspec.Struct):
     """Erased visitors by hash, objectors by id."""
 
     key: bytes = b""
+    change: int = -1
     hashes: set[bytes] = msgspec.field(default_factory=set)
     opted_out: set[bytes] = msgspec.field(default_factory=set)
 
@@ -28,8 +31,17 @@ def bury(key: bytes, visitor: bytes) -> bytes:
     return blake2b(visitor, key=key, digest_size=16).digest()
 
 
-def load(cn: sqlite3.Connection) -> Graves:
-    """Everybody; 16 bytes each in memory, and a set's overhead."""
+def load(cn: sqlite3.Connection, known: Graves) -> Graves:
+    """Everybody; 16 bytes each in memory, and a set's overhead. `known` again if nothing was dug since."""
+    change = log.progress(cn, "graves")
+    if change == known.change:
+        return known
     key = cn.execute("SELECT value FROM secret WHERE name = 'tombstone'").fetchone()[0]
     hashes = {row[0] for row in cn.execute("SELECT hash FROM tombstone").fetchall()}
-    return Graves(key, hashes, {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()})
+    opted_out = {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()}
+    return Graves(key, change, hashes, opted_out)
+
+
+def dig(cn: sqlite3.Connection) -> None:
+    """Graves changed: whoever keeps them in memory reads them again."""
+    log.set_progress(cn, "graves", log.progress(cn, "graves") + 1)

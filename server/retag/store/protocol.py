@@ -26,7 +26,9 @@ class Folded(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """One engine."""
+    """One engine. `unsound` says what a check of the file found, None while nothing has been."""
+
+    unsound: str | None
 
     def open(self) -> None:
         """Open, check and migrate. Raises store.sqlite.Unusable with one line."""

@@ -38,7 +38,7 @@ CREATE TABLE bot_log (
 CREATE INDEX bot_visitor ON bot_log (visitor);
 
 -- Named counters: 'folded' (watermark: last folded seq), 'step' (last fold step), 'apart' (last bot_log seq ever
--- purged), 'wipe' (the WAL still holds what was erased).
+-- purged), 'wipe' (the WAL still holds what was erased), 'graves' (changes of tombstones and objections).
 CREATE TABLE progress (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 -- The (visitor, log position) file: look-ups, refolds and erasure never scan the log.
