@@ -361,6 +361,7 @@ def test_wrong_input_names_the_field_and_the_remedy(raw, field, said):
         ("ACTALIKE", {"seed_id": ["1"], "percentage": 11}, "rule.percentage"),
         ("ENGAGEMENT", {"event": "checkout"}, "rule.event"),
         ("ENGAGEMENT", {"engagement_type": "share"}, "rule.engagement_type"),
+        ("ENGAGEMENT", {"engagement_domain": ["https:///path"]}, "rule.engagement_domain[0]"),
     ],
 )
 def test_each_type_has_its_fields(kind, raw, field):

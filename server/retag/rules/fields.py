@@ -13,6 +13,7 @@ import msgspec
 
 from retag import events
 from retag.errors import Invalid
+from retag.rules.conditions import host_of
 from retag.rules.event_data import declared_event_data, read_event_data
 from retag.rules.operators import SET_OPERATORS, URL_OPERATORS
 from retag.rules.scalars import Reader, digits, integer, one_of, positive, several, shown, words
@@ -83,6 +84,14 @@ def engagements(at: str, value: Any) -> Any:
     return one_or_list(several(each)(at, value))
 
 
+def domain(at: str, value: Any) -> str:
+    """A host, or any address on it."""
+    found = words(at, value).strip()
+    if not host_of(found):
+        raise Invalid(at, f"must be a domain such as www.example.com, not {found[:60]!r}")
+    return found
+
+
 def _all_digits(values: list[str]) -> bool:
     return all(value.isascii() and value.isdigit() for value in values)
 
@@ -103,7 +112,7 @@ FIELDS: Mapping[str, Field] = {
     "min_count": Field(integer(1, 100)),
     "min_value": Field(positive),
     "customer_list_id": Field(digits),
-    "engagement_domain": Field(several(words)),
+    "engagement_domain": Field(several(domain)),
     "engagement_type": Field(engagements, _is_text),
     "engager_type": Field(integer(1, 2)),
     "pin_id": Field(several(words), _all_digits),
