@@ -1,115 +1,71 @@
-"""What the door says: the status for a set of outcomes, the headers, the pixel.
-
-An event has exactly one outcome; a request has the status of its best event, except that "send it again"
-beats all, since nothing of such a request was stored.
-"""
+"""What the door says: status, headers, pixel or configuration, for one request whose fate is settled."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
-
 import msgspec
+from starlette.types import Send
 
-from retag import errors
+from retag.hits import Hit
+from retag.ingest import Door, Intake
+from retag.web.cors import Cors, Headers
+from retag.web.letters import Letters
+from retag.web.outcomes import PIXEL, outcome_line, refusal, status
 
-Headers = list[tuple[bytes, bytes]]
-
-AGAIN = {"overloaded": 503, "rate_limited": 429}
-FINE = frozenset(
-    (
-        "accepted",
-        "duplicate",
-        "bot",
-        "prefetch",
-        "opted_out",
-        "no_consent",
-        "internal",
-        "erased",
-        "quarantined",
-    )
-)
-REFUSED = {"too_large": 413, "malformed": 400, "foreign_origin": 403, "unknown_tag": 404, "paused_tag": 404}
-
-PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-"""A transparent GIF of one pixel, 43 bytes."""
-
-PREFLIGHT: Headers = [
-    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"content-type"),
-    (b"access-control-max-age", b"86400"),
-]
-EXPOSED = b"Pin-Unauth, Epik, Retag-Outcome"
 PRIVATE: Headers = [
     (b"cache-control", b"no-store, private"),
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"cross-origin"),
 ]
+RETRY = (b"retry-after", b"1")
+AGAIN = frozenset((429, 503))
+CONFIGURATION = msgspec.json.encode(
+    dict.fromkeys(
+        ("aemEnabled", "aemFnLnEnabled", "aemPhEnabled", "aemGeEnabled", "aemDbEnabled", "aemLocEnabled"), False
+    )
+    | {"aemExternalIdEnabled": False, "isEu": False, "piaaEndPoint": ""}
+)
+"""What `/user/` answers: the camelCase names that Pinterest's own tag reads."""
 
 
-def status(outcomes: Mapping[str, int]) -> int:
-    """200 when anything went well or nothing was asked, else the refusal's status."""
-    for name, found in AGAIN.items():
-        if name in outcomes:
-            return found
-    if not outcomes or not FINE.isdisjoint(outcomes):
-        return 200
-    return next(found for name, found in REFUSED.items() if name in outcomes)
+class Answers:
+    """Answers in the name of a door."""
+
+    def __init__(self, door: Door, letters: Letters) -> None:
+        self.door = door
+        self.letters = letters
+        self.cors = Cors()
+
+    async def give(self, send: Send, hit: Hit, intake: Intake, outcomes: dict[str, int]) -> None:
+        """Answer one request."""
+        code = status(outcomes)
+        headers = [(b"retag-outcome", outcome_line(outcomes)), *self.cors.headers(intake.tag, hit.origin)]
+        if code != 200:
+            if code in AGAIN:
+                headers.append(RETRY)
+            await reply(send, code, headers, b"application/json", refusal(outcomes, intake.reasons))
+            return
+        if intake.fresh or intake.forget or hit.path[1] == "u":
+            headers += self.letters.headers(hit, intake, self.cors.trusted(intake.tag, hit.origin))
+        if hit.path[1] == "u":
+            await reply(send, 200, headers, b"application/json", CONFIGURATION)
+        elif hit.method == "POST":
+            await nothing(send, headers)
+        else:
+            await reply(send, 200, headers, b"image/gif", PIXEL)
+
+    async def preflight(self, send: Send, hit: Hit) -> None:
+        """Answer an OPTIONS request."""
+        await nothing(send, self.cors.preflight(self.door.tags, hit))
 
 
-def outcome_line(outcomes: Mapping[str, int]) -> bytes:
-    """`accepted=2, malformed=1`."""
-    return ", ".join([f"{name}={count}" for name, count in outcomes.items()]).encode() or b"accepted=0"
+async def nothing(send: Send, headers: Headers) -> None:
+    """204."""
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
-def refusal(outcomes: Mapping[str, int], reasons: Iterable[str]) -> bytes:
-    """The body of a refusal: `{code, message}`, with the reasons as the door gave them."""
-    name = next((name for name in (*AGAIN, *REFUSED) if name in outcomes), "malformed")
-    message = "; ".join(dict.fromkeys(reasons)) or MESSAGES.get(name, "The event was refused.")
-    return msgspec.json.encode({"code": CODES.get(name, 4196), "message": f"{name}: {message}"})
-
-
-CODES = {
-    "overloaded": errors.Overloaded.code,
-    "rate_limited": errors.RateLimited.code,
-    "too_large": errors.TooLarge.code,
-    "foreign_origin": errors.Forbidden.code,
-    "unknown_tag": errors.NotFound.code,
-    "paused_tag": errors.NotFound.code,
-}
-MESSAGES = {
-    "overloaded": "Nothing was stored: send the same request again after the time in Retry-After.",
-    "rate_limited": "Too many requests from here: try again later.",
-    "too_large": "A beacon may have 64 KiB: send fewer events at once.",
-    "foreign_origin": "This page's host is not among the tag's domains: add it to the tag.",
-    "unknown_tag": "No tag has this id: check `tid`.",
-    "paused_tag": "The tag is paused or archived: activate it to collect again.",
-    "malformed": "The request cannot be read as an event.",
-}
-
-
-def listed(domains: Iterable[str], origin: str) -> bool:
-    """Whether an Origin header names one of the domains, or a host below one."""
-    try:
-        parts = urlsplit(origin)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
-        return False
-    known = parts.scheme in ("http", "https") and bool(host)
-    return known and any(host == domain or host.endswith("." + domain) for domain in domains)
-
-
-def open_to_all() -> Headers:
-    """CORS for a tag without domains, and for refusals: readable, never with credentials."""
-    return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Retag-Outcome")]
-
-
-def open_to(origin: bytes) -> Headers:
-    """CORS for a page on one of the tag's domains."""
-    return [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-allow-credentials", b"true"),
-        (b"access-control-expose-headers", EXPOSED),
-        (b"vary", b"Origin"),
-    ]
+async def reply(send: Send, code: int, headers: Headers, kind: bytes, body: bytes) -> None:
+    """A short answer with a body, never cached."""
+    about = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *PRIVATE]
+    await send({"type": "http.response.start", "status": code, "headers": [*headers, *about]})
+    await send({"type": "http.response.body", "body": body})

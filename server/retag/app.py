@@ -1,0 +1,140 @@
+"""The composition root: settings become a Starlette app and a server. The only place that knows everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from retag import errors, identity, ingest
+from retag.journal import Journal
+from retag.settings import Settings
+from retag.store import registry
+from retag.store.engine import SqliteStore
+from retag.store.reader import Reader
+from retag.upkeep import Upkeep
+from retag.web import api, serving, tagfile
+from retag.web.answers import Answers
+from retag.web.api import exports
+from retag.web.arrivals import Arrivals
+from retag.web.collect import PATHS, Collect
+from retag.web.console import Console
+from retag.web.gate import Gate
+from retag.web.health import Health
+from retag.web.letters import Letters
+from retag.web.metrics import Metrics
+from retag.web.peers import Peers
+
+log = logging.getLogger("retag")
+
+
+class Retag(Starlette):
+    """Starlette, with the door before everything: a beacon passes no middleware and no router."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            await self.state.collect(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create(settings: Settings) -> Starlette:
+    """The app. Its lifespan opens the database and closes it; app.state holds the parts by name.
+
+    The lifespan raises errors.RetagError, in one line, when the database or the keys are not fit to serve.
+    """
+    arrivals = Arrivals()
+    store = SqliteStore(settings.path)
+    journal = Journal(store, limit=settings.queue, on_folded=arrivals.folded)
+    gate = Gate(settings.rate_limits)
+    health = Health(journal, gate, settings.directory, settings.min_free_mb, settings.max_lag_ms)
+    app = Retag(routes=routes(arrivals, health), lifespan=lifespan)
+    state = app.state
+    state.settings, state.arrivals, state.health, state.gate = settings, arrivals, health, gate
+    state.store, state.journal, state.reader = store, journal, Reader(settings.path)
+    state.stopping = False
+    return app
+
+
+def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
+    """Every address but the door's, which `Retag` answers first."""
+    console = Console(arrivals)
+    return [
+        *tagfile.routes(),
+        Route("/healthz", health.alive),
+        Route("/readyz", health.ready),
+        Route("/metrics", Metrics(arrivals, health).answer),
+        Route("/console", console.show),
+        Route("/console/feed", console.feed),
+        Route("/", lambda _: RedirectResponse("/shop/")),
+        *api.routes(*exports.ROWS),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Open everything in the order of the river, close it in the other."""
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            await opened(app.state, stack)
+            yield
+    except errors.RetagError as error:
+        log.critical("%s", error)
+        raise
+    except Exception:
+        log.critical("cannot start", exc_info=True)
+        raise
+
+
+async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
+    """Everything that runs, each with its end pushed on the stack."""
+    settings: Settings = state.settings
+    state.journal.start()
+    stack.push_async_callback(state.journal.close)
+    stack.push_async_callback(state.reader.close)
+    compose_door(state, *await state.journal.write(registry_of))
+    upkeep = Upkeep(state.journal, days=settings.retention_days)
+    upkeep.start()
+    stack.push_async_callback(upkeep.close)
+    api.start(state)
+    stack.push_async_callback(api.stop, state)
+    watch = asyncio.create_task(state.health.watch())
+    stack.callback(watch.cancel)
+
+
+def registry_of(cn: sqlite3.Connection) -> tuple[dict[int, ingest.Tag], list[bytes]]:
+    """Tags and signing keys, oldest first."""
+    return registry.load_tags(cn), registry.signing_keys(cn)
+
+
+def compose_door(state: Any, tags: dict[int, ingest.Tag], keys: list[bytes]) -> None:
+    """The door, and how the API tells it of changed tags."""
+    state.door = ingest.Door(tags, identity.Signer(keys, 549755885175, "visitor"))
+    answers = Answers(state.door, Letters(keys))
+    peers = Peers(state.settings.trusted_proxies)
+    state.collect = Collect(state.door, state.journal, state.gate, peers, answers, state.arrivals)
+
+
+def serve(settings: Settings, on_start: Callable[[str], None] = lambda _: None) -> None:
+    """Serve until SIGTERM or SIGINT; SystemExit when it cannot start. `on_start` is told the address."""
+    serving.log_to(sys.stderr, settings.log_level)
+    app = create(settings)
+
+    def stop() -> None:
+        app.state.stopping = True
+
+    gc.freeze()
+    serving.Server(serving.config(app, settings.host, settings.port), on_start, stop).run()

@@ -1,0 +1,78 @@
+"""Who may read an answer, and so a visitor's id: pages on the tag's own domains, and no stranger.
+
+A configured domain gets its origin back, with credentials. A tag without domains answers `*` without
+credentials, and no id crosses origins. Nothing is ever reflected for an origin that is not listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from retag.hits import Hit
+from retag.ingest import Tag
+
+Headers = list[tuple[bytes, bytes]]
+
+EXPOSED = b"Pin-Unauth, Epik, Retag-Outcome"
+ANYBODY: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Retag-Outcome")]
+PREFLIGHT: Headers = [
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"content-type"),
+    (b"access-control-max-age", b"86400"),
+]
+MOST_KNOWN = 4096
+
+
+def listed(domains: Iterable[str], origin: str) -> bool:
+    """Whether an Origin header names one of the domains, or a host below one."""
+    try:
+        parts = urlsplit(origin)
+        host = (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    known = parts.scheme in ("http", "https") and bool(host)
+    names = [domain.removeprefix("*.") for domain in domains]
+    return known and any(host == name or host.endswith("." + name) for name in names)
+
+
+class Cors:
+    """The CORS headers for a tag and an origin; the last few are remembered."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, ...], str], Headers] = {}
+
+    def trusted(self, tag: Tag | None, origin: str) -> bool:
+        """Whether the page may be handed an id."""
+        return self.headers(tag, origin) is not ANYBODY
+
+    def headers(self, tag: Tag | None, origin: str) -> Headers:
+        """Headers for one answer."""
+        domains = tag.domains if tag else ()
+        if not domains or not origin:
+            return ANYBODY
+        found = self._known.get((domains, origin))
+        if found is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            found = self._known[domains, origin] = _open_to(origin) if listed(domains, origin) else ANYBODY
+        return found
+
+    def preflight(self, tags: Mapping[int, Tag], hit: Hit) -> Headers:
+        """A preflight has no body: the tag is the query's, else any that lists the origin."""
+        named = parse_qs(hit.query.decode("latin-1"), max_num_fields=100).get("tid", [""])[0]
+        tag = tags.get(int(named)) if named.isascii() and named.isdigit() and len(named) < 19 else None
+        candidates = [tag] if tag else list(tags.values())
+        for one in candidates:
+            if self.trusted(one, hit.origin):
+                return [*self.headers(one, hit.origin), *PREFLIGHT]
+        return [*ANYBODY, *PREFLIGHT]
+
+
+def _open_to(origin: str) -> Headers:
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-credentials", b"true"),
+        (b"access-control-expose-headers", EXPOSED),
+        (b"vary", b"Origin"),
+    ]
