@@ -1,0 +1,95 @@
+"""Visitor ids: mint, sign, verify, rotate. The only import of itsdangerous.
+
+An id is 128 bits in UUIDv7's layout (RFC 9562): 48 bits of milliseconds, then random, so that inserts of the
+same time land near each other. A signature is good for one purpose of one ad account, for as long as any key
+of the list lives; only its canonical form is taken back, since base64's last character is malleable.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+
+from itsdangerous import BadSignature
+from itsdangerous import Signer as Itsdangerous
+
+from retag import errors
+
+ID_BYTES, LEAST_KEY, LONGEST = 16, 32, 120
+SHAPE = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
+COOKIE, PLAIN_COOKIE = "__Host-retag", "retag"
+MAX_AGE = 395 * 86_400
+"""Seconds: the most that browsers grant."""
+REMEMBERED = 50_000
+
+
+def mint(now_ms: int, entropy: bytes) -> bytes:
+    """A new id from the time and at least 10 random bytes."""
+    if len(entropy) < 10:
+        raise errors.Invalid("entropy", "must be at least 10 random bytes")
+    number = int.from_bytes(entropy[:10], "big")
+    high, low = number >> 68, number & ((1 << 62) - 1)
+    return (((now_ms & ((1 << 48) - 1)) << 80) | (7 << 76) | (high << 64) | (2 << 62) | low).to_bytes(16, "big")
+
+
+class Signer:
+    """Signs ids for one purpose of one account; `keys` oldest to newest, the newest signs, all verify."""
+
+    def __init__(self, keys: Sequence[bytes], account: int, purpose: str) -> None:
+        if not keys or any(len(key) < LEAST_KEY for key in keys):
+            raise errors.Invalid("signing keys", f"must be at least one, each of {LEAST_KEY} bytes or more")
+        salt = f"retag.{purpose}.{account}".encode()
+        self._signers = [_signer(key, salt) for key in keys]
+        self._verified: dict[str, bytes] = {}
+
+    def sign(self, visitor: bytes) -> str:
+        """The id with its signature, 66 characters."""
+        text = base64.urlsafe_b64encode(visitor).rstrip(b"=")
+        return self._signers[-1].sign(text).decode()
+
+    def verify(self, text: str) -> bytes | None:
+        """The id, or None for anything that this list of keys did not sign for this purpose."""
+        found = self._verified.get(text)
+        if found is None and (found := self._check(text)) is not None:
+            if len(self._verified) >= REMEMBERED:
+                self._verified.clear()
+            self._verified[text] = found
+        return found
+
+    def _check(self, text: str) -> bytes | None:
+        if not SHAPE.fullmatch(text):
+            return None
+        for signer in reversed(self._signers):
+            try:
+                payload = signer.unsign(text)
+            except BadSignature:
+                continue
+            visitor = base64.urlsafe_b64decode(payload + b"==")
+            again = base64.urlsafe_b64encode(visitor).rstrip(b"=")
+            return visitor if signer.sign(again).decode() == text else None
+        return None
+
+
+def _signer(key: bytes, salt: bytes) -> Itsdangerous:
+    return Itsdangerous(key, salt=salt, digest_method=hashlib.sha256, key_derivation="hmac")
+
+
+def cookie_header(value: str, secure: bool) -> str:
+    """A Set-Cookie value; an empty `value` clears it. `__Host-` needs Secure, which loopback over http lacks."""
+    name, flag = (COOKIE, "Secure; ") if secure else (PLAIN_COOKIE, "")
+    age = MAX_AGE if value else 0
+    return f"{name}={value}; Max-Age={age}; Path=/; {flag}HttpOnly; SameSite=Lax"
+
+
+def cookie_of(header: str) -> str:
+    """Our cookie's value in a Cookie header, '' without one; the protected name wins."""
+    found = ""
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+        if name == PLAIN_COOKIE:
+            found = value
+    return found
