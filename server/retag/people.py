@@ -1,0 +1,144 @@
+"""People: which identifiers an event may bring, how each is normalised, and what is none.
+
+Digests are SHA-256 in lower-case hex. A placeholder, an empty text or its digest is never an identifier: it
+would melt thousands of people into one. Kinds are numbered in the order in which they decide (design §4):
+https://developers.pinterest.com/docs/api-features/conversion-overview
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+KINDS: Mapping[str, int] = {"em": 1, "ph": 2, "external_id": 3, "hashed_maids": 4, "click_id": 5}
+HEX = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}")
+EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]{1,64}@[^@\s<>,;:\"()\[\]]{1,190}\.[^@\s<>,;:\"()\[\]]{2,63}")
+MAID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+CLICK = re.compile(r"[A-Za-z0-9_.~%=+/-]{8,300}")
+MOST = 10
+"""Values of one kind in one event."""
+
+JUNK = frozenset(
+    {
+        *(
+            "",
+            "undefined",
+            "null",
+            "none",
+            "nan",
+            "unknown",
+            "n/a",
+            "na",
+            "false",
+            "true",
+            "0",
+            "-1",
+            "anonymous",
+        ),
+        *("guest", "test", "user", "customer", "email", "string", "[object object]", "hashed_email_address"),
+        *("user_email_address", "your_email", "youremail", "email_address", "external_id", "user_id", "id"),
+        *(
+            "test@test.com",
+            "test@example.com",
+            "email@example.com",
+            "user@example.com",
+            "example@example.com",
+        ),
+        *(
+            "noreply@example.com",
+            "a@a.com",
+            "foo@bar.com",
+            "guest@guest.com",
+            "none@none.com",
+            "no@email.com",
+        ),
+        *("00000000-0000-0000-0000-000000000000", "1234567890", "0000000000", "1111111111"),
+    }
+)
+JUNK_DIGESTS = frozenset(
+    digest(text.encode()).hexdigest()
+    for text in JUNK
+    for digest in (hashlib.sha256, hashlib.sha1, hashlib.md5)
+)  # nosec: digests that others send, recognised
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _hashed(text: str, normal: Callable[[str], str]) -> str | None:
+    """A digest as it came, in lower case; a raw text normalised and hashed; None for junk."""
+    lower = text.strip().lower()
+    if HEX.fullmatch(lower):
+        return None if lower in JUNK_DIGESTS else lower
+    value = normal(lower)
+    return None if is_junk(value) else sha256(value)
+
+
+def is_junk(text: str) -> bool:
+    """Whether a text names nobody: a placeholder, or a template nobody filled in."""
+    bare = text.strip("<>{}%[]()$'\" ")
+    return bare in JUNK or text[:1] in "<{%$[" or len(set(text)) == 1
+
+
+def email(text: str) -> str | None:
+    """Lower case without white space."""
+
+    def normal(lower: str) -> str:
+        joined = "".join(lower.split())
+        return joined if EMAIL.fullmatch(joined) else ""
+
+    return _hashed(text, normal)
+
+
+def phone(text: str) -> str | None:
+    """Digits with the country code, without leading zeros."""
+
+    def normal(lower: str) -> str:
+        digits = re.sub(r"[^0-9]", "", lower).lstrip("0")
+        return digits if 7 <= len(digits) <= 15 else ""
+
+    return _hashed(text, normal)
+
+
+def external(text: str) -> str | None:
+    return _hashed(text, lambda lower: lower if len(lower) <= 256 else "")
+
+
+def maid(text: str) -> str | None:
+    return _hashed(text, lambda lower: lower if MAID.fullmatch(lower) else "")
+
+
+def click(text: str) -> str | None:
+    """A click id as it came."""
+    return text if CLICK.fullmatch(text) and not is_junk(text.lower()) else None
+
+
+READERS: Mapping[str, Callable[[str], str | None]] = {
+    "em": email, "ph": phone, "external_id": external, "hashed_maids": maid, "click_id": click,
+}  # fmt: skip
+SPELLINGS = {
+    "em": "em", "email": "em", "ph": "ph", "phone": "ph", "external_id": "external_id", "hashed_maids": "hashed_maids",
+    "click_id": "click_id", "epik": "click_id",
+}  # fmt: skip
+
+
+def identifiers(given: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """`[(kind, value)]` of partner or user data; what is no identifier is left out."""
+    found: dict[tuple[int, str], None] = {}
+    for spelling in given.keys() & SPELLINGS.keys():
+        kind = SPELLINGS[spelling]
+        for one in _texts(given[spelling]):
+            value = READERS[kind](one)
+            if value is not None:
+                found[KINDS[kind], value] = None
+    return sorted(found)
+
+
+def _texts(value: Any) -> Iterable[str]:
+    values = value[:MOST] if isinstance(value, list) else [value]
+    return [
+        str(one) for one in values if isinstance(one, str | int) and not isinstance(one, bool) and one != ""
+    ]
