@@ -19,12 +19,13 @@ PATTERN = re.compile(
     r"|feed|rss|reader|proxy|curl|wget|libwww|python|perl|ruby|java/|jakarta|okhttp|go-http|axios|node-fetch|undici"
     r"|httpclient|http_request|guzzle|aiohttp|httpx|scan|search|index|harvest|extract|collect|facebookexternalhit"
     r"|facebookcatalog|whatsapp|telegram|embedly|quora|outbrain|vkshare|skypeuri|mediapartners|adsbot|google-|bing"
-    r"|yandex(?!search|.*yabrowser)|baidu(?!.*browser)|analy[sz]|seo|semrush|ahrefs|majestic|http://|https://|www\.|@",
+    r"|yandex(?!search|.*yabrowser)|baidu(?!.*browser)|analy[sz]|seo|agent\b|synthetic|survey|audit|watcher|favicon|generator|optimizer|compatible;(?! msie)"
+    r"|inspector|gtmetrix|\.(?:com|io|org|net)\b|semrush|ahrefs|majestic|http://|https://|www\.|@",
     re.IGNORECASE,
 )
 PEOPLE = re.compile(
     r"cubot|instagram|fban|fbav|pinterest/|gsa/|yabrowser|bingweb|bingsapphire|baiduboxapp|duckduckgo/|snapchat|tiktok"
-    r"|twitter for|line/|kakaotalk|micromessenger|linkedinapp|electron|samsungbrowser|ucbrowser|ecosia|mobile dc",
+    r"|twitter for|line/|kakaotalk|micromessenger|linkedinapp|electron|samsungbrowser|ucbrowser|ecosia android@|mobile dc",
     re.IGNORECASE,
 )
 """Apps with a browser inside, and a phone called Cubot, whose strings look like PATTERN's."""

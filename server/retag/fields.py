@@ -1,0 +1,121 @@
+"""Event data as it comes, and as it is kept: numbers that are numbers, items that are a list, bounded keys.
+
+https://help.pinterest.com/en/business/article/add-event-codes has the field names; sites send all the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from retag import scrub
+
+MOST_KEYS, MOST_ITEMS, KEY_LIMIT = 64, 100, 100
+NUMBERS = frozenset(("value", "product_price", "predicted_ltv"))
+WHOLE = frozenset(("order_quantity", "product_quantity", "num_items"))
+TEXTS = frozenset(("order_id", "product_id", "product_variant_id", "currency", "promo_code", "coupon"))
+EVENT_IDS = ("event_id", "eventID", "eid")
+PLACEHOLDERS = frozenset(("", "undefined", "null", "nan", "none", "n/a"))
+AMOUNT = re.compile(r"[-+]?[0-9][0-9.,'\u00a0\u202f ]*(?:[eE][-+]?[0-9]{1,2})?")
+INDEXED = re.compile(r"(product_[a-z_]{1,30}?|line_items)\[?\]?\[(\d{1,2})\]")
+LARGEST = 1e15
+
+
+def number(value: Any) -> float | int | None:
+    """A finite number out of a number or a text (`1.234,50 €`), or None."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return value if abs(value) < LARGEST and math.isfinite(value) else None
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    found = AMOUNT.search(value)
+    return _read(found[0].strip(" .,'\u00a0\u202f")) if found else None
+
+
+def _read(text: str) -> float | int | None:
+    """The last of comma and point is the decimal one, unless three digits follow a lone or repeated one."""
+    text = re.sub(r"['\u00a0\u202f ]", "", text)
+    comma, point = text.rfind(","), text.rfind(".")
+    if comma > point:
+        whole = text.count(",") > 1 or (point < 0 and len(text) - comma == 4 and not text.startswith("0"))
+        text = text.replace(",", "") if whole else text.replace(".", "").replace(",", ".")
+    else:
+        text = text.replace(",", "")
+        text = text.replace(".", "") if text.count(".") > 1 else text
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(found) or abs(found) >= LARGEST:
+        return None
+    return int(found) if found.is_integer() and "." not in text else found
+
+
+def event_id(data: dict[str, Any]) -> str:
+    """The deduplication id under any of its names, '' without one."""
+    for name in EVENT_IDS:
+        value = data.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            text = str(value).strip()[:256]
+            if text.lower() not in PLACEHOLDERS:
+                return text
+    return ""
+
+
+def clean(data: dict[str, Any]) -> dict[str, Any]:
+    """Event data as it is kept."""
+    found: dict[str, Any] = {}
+    for key, value in list(data.items())[: 4 * MOST_KEYS]:
+        if key in EVENT_IDS or len(found) >= MOST_KEYS or not isinstance(key, str):
+            continue
+        if "[" in key and (match := INDEXED.fullmatch(key)):
+            _indexed(found, match[1], value)
+        elif key == "line_items":
+            items = [clean(one) for one in listed(value)[:MOST_ITEMS] if isinstance(one, dict)]
+            if items:
+                found[key] = items
+        else:
+            kept = field(key, value)
+            if kept is not None:
+                found[key[:KEY_LIMIT]] = kept
+    return found
+
+
+def _indexed(found: dict[str, Any], name: str, value: Any) -> None:
+    """`product_name[0]`: the values of several items, as one list."""
+    kept = field(name, value)
+    place = found.setdefault(name, [])
+    if kept is not None and isinstance(place, list) and len(place) < MOST_ITEMS:
+        place.append(kept)
+
+
+def listed(value: Any) -> list[Any]:
+    """A list as it is; an object with numeric keys as the list it means; one object as a list of one."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        numeric = value and all(isinstance(key, str) and key.isdecimal() for key in value)
+        return list(value.values()) if numeric else [value]
+    return []
+
+
+def field(key: str, value: Any) -> Any:
+    """One value as it is kept; None for nothing."""
+    if key in NUMBERS:
+        return number(value)
+    if key in WHOLE:
+        found = number(value)
+        return None if found is None else int(found)
+    if key in TEXTS and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)[: scrub.TEXT_LIMIT]
+    if isinstance(value, str):
+        return None if value.strip().lower() in PLACEHOLDERS else scrub.text(value[: scrub.TEXT_LIMIT])
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and abs(value) > 1 << 53:
+        return str(value)[: scrub.TEXT_LIMIT]
+    if isinstance(value, dict | list):
+        return scrub.data(value) if value else None
+    return value

@@ -1,0 +1,143 @@
+"""The wire: bytes become beacons. Query, bracket form, form body, JSON beacon; one shape comes out.
+
+Liberal about keys, strict about structure: garbage decodes, or is refused with Malformed, and never any other
+error. A broken `ed`, `pd` or `ad` costs that part, not the event, and is counted in `faults`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from retag.errors import Invalid
+from retag.hits import Hit
+
+MOST_PARAMS = 1000
+MOST_EVENTS = 100
+DEPTH = 8
+PARTS = ("ed", "pd", "ad")
+BRACKETS = re.compile(r"(ed|pd|ad)?((?:\[[^\[\]]{0,100}\]){1,4})", re.DOTALL)
+
+
+class Beacon(msgspec.Struct):
+    """One event as it was sent; `faults` counts parts that could not be read."""
+
+    tag: str
+    event: str
+    ed: dict[str, Any]
+    pd: dict[str, Any]
+    ad: dict[str, Any]
+    ts: Any = None
+    sent: Any = None
+    consent: Any = None
+    faults: int = 0
+
+
+class Malformed(Invalid):
+    """The request cannot be read as events."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("request", message)
+        self.message = message
+
+
+def decode(hit: Hit) -> list[Beacon]:
+    """The beacons of one request; raises Malformed."""
+    given = form(hit.query) if hit.query else {}
+    if not hit.body:
+        return [beacon(given)]
+    if "form-urlencoded" in hit.content_type:
+        return [beacon(given | form(hit.body))]
+    found = parse(hit.body)
+    many = found if isinstance(found, list) else [found]
+    if not many or len(many) > MOST_EVENTS:
+        raise Malformed(f"an array may hold 1 to {MOST_EVENTS} events")
+    if any(not isinstance(one, dict) for one in many):
+        raise Malformed("an event must be a JSON object")
+    return [beacon(given | one if given else one) for one in many]
+
+
+def parse(text: bytes | str) -> Any:
+    """Strict JSON: UTF-8, no NaN, bounded depth; raises Malformed."""
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError, OverflowError):
+        raise Malformed("the body is not valid JSON") from None
+    if not shallow(found, DEPTH):
+        raise Malformed(f"nested deeper than {DEPTH}")
+    return found
+
+
+def shallow(value: Any, depth: int) -> bool:
+    """Whether a value nests no deeper than `depth`."""
+    if isinstance(value, dict):
+        return depth > 0 and all(
+            shallow(one, depth - 1) for one in value.values() if isinstance(one, dict | list)
+        )
+    if isinstance(value, list):
+        return depth > 0 and all(shallow(one, depth - 1) for one in value if isinstance(one, dict | list))
+    return True
+
+
+def form(encoded: bytes) -> dict[str, Any]:
+    """A query or form body as nested objects; raises Malformed for too many parameters."""
+    pairs = encoded.decode("latin-1").split("&")
+    if len(pairs) > MOST_PARAMS:
+        raise Malformed(f"more than {MOST_PARAMS} parameters")
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if name:
+            _put(found, unquote_plus(name, "utf-8", "replace"), unquote_plus(value, "utf-8", "replace"))
+    return found
+
+
+def _put(found: dict[str, Any], name: str, value: str) -> None:
+    """`ed[line_items][0][product_id]=1`; the documented example forgets the `ed` once."""
+    match = BRACKETS.fullmatch(name)
+    if match is None:
+        found[name] = value
+        return
+    place = found.setdefault(match[1] or "ed", {})
+    *path, last = re.findall(r"\[([^\[\]]*)\]", match[2])
+    for key in path:
+        if not isinstance(place, dict):
+            return
+        place = place.setdefault(key, {})
+    if isinstance(place, dict):
+        place[last or str(len(place))] = unquoted(value)
+
+
+def unquoted(value: str) -> str:
+    """`'1414'` is 1414: pages copy the documented example."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value
+
+
+def beacon(given: dict[str, Any]) -> Beacon:
+    """One event's top level as a Beacon; raises Malformed without a tag id."""
+    tag, event = given.get("tid"), given.get("event")
+    if not isinstance(tag, str | int) or isinstance(tag, bool) or tag == "":
+        raise Malformed("`tid` is missing")
+    found = Beacon(str(tag)[:32], event[:200] if isinstance(event, str) else "", {}, {}, {})
+    found.ts, found.sent, found.consent = given.get("ts"), given.get("sent"), given.get("consent")
+    for name in PARTS:
+        value = given.get(name)
+        if value is not None and value != "":
+            found.faults += not _part(found, name, value)
+    return found
+
+
+def _part(found: Beacon, name: str, value: Any) -> bool:
+    """Whether a part could be read: an object, or one as a JSON string."""
+    if isinstance(value, str):
+        try:
+            value = parse(value)
+        except Malformed:
+            return False
+    if not isinstance(value, dict):
+        return False
+    setattr(found, name, value)
+    return True
