@@ -112,7 +112,8 @@ def digest(key: str) -> bytes:
 
 def list_keys(cn: sqlite3.Connection) -> list[ApiKey]:
     """Every key, oldest first, revoked ones too."""
-    sql = "SELECT prefix, account, name, scopes, created, last_used, revoked FROM api_key ORDER BY created, prefix"
+    columns = "prefix, account, name, scopes, created, last_used, revoked"
+    sql = f"SELECT {columns} FROM api_key ORDER BY created, prefix"
     return [
         ApiKey(prefix, account, name, tuple(scopes.split()), created, last_used, revoked)
         for prefix, account, name, scopes, created, last_used, revoked in cn.execute(sql)
