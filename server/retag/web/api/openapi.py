@@ -36,7 +36,10 @@ REFUSALS = {
     "429": "Too many requests this minute.",
     "503": "Overloaded; Retry-After says when to come back.",
 }
-PATTERNS = {"visitor": {"type": "string", "minLength": 1, "maxLength": 512}}
+PATTERNS = {
+    "visitor": {"type": "string", "minLength": 1, "maxLength": 512},
+    "export_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
 DIGITS = {"type": "string", "pattern": "^\\d+$", "maxLength": 18}
 ERROR = {
     "title": "Error",
