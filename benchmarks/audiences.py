@@ -3,7 +3,8 @@
     python benchmarks/audiences.py                        10 M events, 1 M visitors, 50 audiences of 2 clauses
     python benchmarks/audiences.py --events 300000 --visitors 30000
 
-Events come in sessions of 1 to 9 of a visitor, over 60 days; one in five carries an event id of a server.
+Events come in visits of 1 to 9, over 60 days; one in five has an event id. Visitors return after a
+week on the average.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from retag.upkeep import Upkeep
 
 ACCOUNT, TAG = 549_755_885_175, 2_612_345_678_901
 DAY = 86_400_000
+SPAN = 60 * DAY
+BLOCK = 5000
 CATEGORIES = [f"category-{n}" for n in range(40)]
 PRODUCTS = [f"sku-{n}" for n in range(2000)]
 NAMES = (
@@ -52,36 +55,49 @@ def rules(count: int) -> Iterator[dict[str, object]]:
         ][n % 5]
 
 
+def sessions(count: int, visitors: int, start: int, chance: random.Random) -> Iterator[tuple[int, bytes]]:
+    """`(time, visitor)` of each visit: half by newcomers, whose id is minted then, half by people who return
+    after a week on the average."""
+    newcomers, known = visitors / count, []
+    for n in range(count):
+        at = start + SPAN * n // count
+        if not known or chance.random() < newcomers:
+            known.append((at << 80 | 7 << 76 | 2 << 62 | chance.getrandbits(62)).to_bytes(16, "big"))
+            yield at, known[-1]
+        else:
+            back = int(chance.expovariate(SPAN / (7 * DAY) / visitors))
+            yield at, known[max(0, len(known) - 1 - back)]
+
+
 def events(count: int, visitors: int, end: int, seed: int = 1) -> Iterator[list[Event]]:
-    """Blocks of about 5,000 events in order of time, ending now."""
+    """Blocks of about 5,000 events in order of time, ending at `end`."""
     chance = random.Random(seed)
-    start, block, made = end - 60 * DAY, [], 0
-    ids = [
-        ((start + n) << 80 | 7 << 76 | 2 << 62 | chance.getrandbits(62)).to_bytes(16, "big")
-        for n in range(visitors)
-    ]
-    while made < count:
-        visitor = ids[int(visitors * chance.random() ** 1.3)]
+    block: list[Event] = []
+    made = 0
+    for at, visitor in sessions(count // 5 + 1, visitors, end - SPAN, chance):
         category = chance.choice(CATEGORIES)
-        for _ in range(chance.randrange(1, 10)):
-            at = start + 60 * DAY * made // count
-            name = chance.choice(NAMES)
-            sku = chance.choice(PRODUCTS)
-            value = round(chance.expovariate(1 / 60), 2) + 1
-            data = (
-                b""
-                if name == "init"
-                else b'{"value":%.2f,"currency":"EUR","product_id":"%s"}' % (value, sku.encode())
-            )
-            event_id = f"{made:x}" if made % 5 == 0 else ""
-            url = f"https://shop.example/{category}/{sku}"
-            block.append(Event(ACCOUNT, TAG, visitor, name, at, at, event_id, 1, 1, url, data, b"", b"{}"))
+        for step in range(min(chance.randrange(1, 10), count - made)):
+            block.append(event(visitor, at + step * 20_000, category, made, chance))
             made += 1
-        if len(block) >= 5000:
+        if len(block) >= BLOCK or made >= count:
             yield block
             block = []
-    if block:
-        yield block
+        if made >= count:
+            return
+    yield block
+
+
+def event(visitor: bytes, at: int, category: str, number: int, chance: random.Random) -> Event:
+    name, sku = chance.choice(NAMES), chance.choice(PRODUCTS)
+    value = chance.expovariate(1 / 60) + 1
+    data = (
+        b""
+        if name == "init"
+        else b'{"value":%.2f,"currency":"EUR","product_id":"%s"}' % (value, sku.encode())
+    )
+    event_id = f"{number:x}" if number % 5 == 0 else ""
+    url = f"https://shop.example/{category}/{sku}"
+    return Event(ACCOUNT, TAG, visitor, name, at, at, event_id, 1, 1, url, data, b"", b"{}")
 
 
 def audience(cn: sqlite3.Connection, number: int, rule: dict[str, object]) -> int:
@@ -167,26 +183,22 @@ async def freshness(path: Path, given: argparse.Namespace) -> None:
     waits: list[float] = []
     acks: list[float] = []
     place = log.next_place(cn)
-    blocks = (e for block in events(given.rate * given.seconds, given.visitors, time_ms(), 2) for e in block)
+    made = [e for block in events(given.rate * given.seconds, given.visitors, time_ms(), 2) for e in block]
     started, sent = time.perf_counter(), 0
-    while sent < given.rate * given.seconds or acked:
-        due = int((time.perf_counter() - started) * given.rate)
-        batch = [e for _, e in zip(range(min(due - sent, 200)), blocks, strict=False)]
-        if batch:
+    while sent < len(made) or acked:
+        due = min(len(made), int((time.perf_counter() - started) * given.rate))
+        if batch := made[sent : min(due, sent + 200)]:
             sent += len(batch)
             begun = time.perf_counter()
             await journal.append(batch)
             acks.append(time.perf_counter() - begun)
             place += len(batch)
             acked.append((place - 1, time.perf_counter()))
-        elif sent >= due:
+        else:
             await asyncio.sleep(0.001)
-        if due - sent < 200:
-            folded, now = log.progress(cn, "folded"), time.perf_counter()
-            waits += [now - at for last, at in acked if last <= folded]
-            acked = [one for one in acked if one[0] > folded]
-        if not batch and sent >= given.rate * given.seconds - 200 and due >= given.rate * given.seconds:
-            sent = max(sent, due)
+        folded, now = log.progress(cn, "folded"), time.perf_counter()
+        waits += [now - at for last, at in acked if last <= folded]
+        acked = [one for one in acked if one[0] > folded]
     say(f"freshness at {given.rate:,} events/s, p50", f"{statistics.median(waits) * 1000:.0f} ms")
     say("  p99", f"{sorted(waits)[int(len(waits) * 0.99)] * 1000:.0f} ms")
     say("  acknowledgement, p99", f"{sorted(acks)[int(len(acks) * 0.99)] * 1000:.1f} ms")
