@@ -1,25 +1,38 @@
-"""A whole app on a file of its own, and a client with a key: what the API's tests talk to."""
+"""The v5 routes on a database of their own, and a client with a key: what the API's tests talk to."""
 
 from __future__ import annotations
 
+import contextlib
+import pathlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import httpx
+from starlette.applications import Starlette
+
+from retag import ingest
+from retag.journal import Journal
+from retag.keyring import Keyring
+from retag.settings import Settings
+from retag.store import registry, sqlite
+from retag.store.engine import SqliteStore
+from retag.store.reader import Reader
+from retag.upkeep import Upkeep
+from retag.web import api
+from retag.web.api import exports
 
 
 class Shop:
-    """A running app: `client` sends the key, `v5` is the account's address, `state` the app's own."""
+    """`client` sends the key, `v5` is the account's address, `state` the app's own."""
 
-    def __init__(self, app: Any, client: httpx.AsyncClient, account: int, tag: int) -> None:
-        self.app = app
+    def __init__(self, state: Any, client: httpx.AsyncClient, made: registry.Made, key: str) -> None:
+        self.state = state
         self.client = client
-        self.account = account
-        self.tag = tag
-        self.v5 = f"/v5/ad_accounts/{account}"
-
-    @property
-    def state(self) -> Any:
-        return self.app.state
+        self.account, self.tag = int(made.ad_account_id), int(made.tag_id)
+        self.key = key
+        self.v5 = f"/v5/ad_accounts/{self.account}"
 
     async def ask(self, method: str, path: str, status: int = 200, **given: Any) -> Any:
         """The JSON answer, which must have this status."""
@@ -36,3 +49,41 @@ class Shop:
 
     async def send(self, *events: dict[str, Any], test: bool = False) -> Any:
         return await self.ask("POST", f"/events?test={test}", json={"data": list(events)})
+
+
+def prepared(path: pathlib.Path, scopes: Iterable[str]) -> tuple[registry.Made, str, list[bytes]]:
+    """A new database with an account, a tag, and a key of these scopes."""
+    with contextlib.closing(sqlite.connect(path)) as cn:
+        sqlite.migrate(cn)
+        now = time.time_ns() // 1_000_000
+        made = registry.init(cn, now, secrets.token_bytes(96))
+        account = int(made.ad_account_id)
+        key = registry.create_key(cn, account, "test", scopes, now, secrets.token_bytes(40))
+        return made, key, registry.signing_keys(cn)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: pathlib.Path, scopes: Iterable[str] = registry.SCOPES, **settings: str
+) -> AsyncIterator[Shop]:
+    """The routes with real storage behind them; everything is closed in the end."""
+    path = folder / "retag.db"
+    made, key, keys = prepared(path, scopes)
+    app = Starlette(routes=api.routes(*exports.ROWS))
+    state = app.state
+    state.settings = Settings.load({}, database=f"sqlite:///{path}", **settings)
+    state.journal, state.reader = Journal(SqliteStore(path)), Reader(path)
+    state.journal.start()
+    state.door = ingest.Door({}, Keyring(keys))
+    upkeep = Upkeep(state.journal)
+    upkeep.start()
+    api.start(state)
+    transport, headers = httpx.ASGITransport(app), {"authorization": f"Bearer {key}"}
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop", headers=headers) as client:
+            yield Shop(state, client, made, key)
+    finally:
+        await api.stop(state)
+        await upkeep.close()
+        await state.journal.close()
+        await state.reader.close()

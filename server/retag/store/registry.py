@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 import sqlite3
 import zlib
@@ -18,7 +17,7 @@ from typing import Any
 import msgspec
 
 from retag import errors
-from retag.ingest import Tag
+from retag.ingest import Tag, tag_of
 from retag.store import tags
 
 SCOPES = ("events:write", "audiences:read", "audiences:write", "exports:read", "admin")
@@ -134,10 +133,10 @@ def signing_keys(cn: sqlite3.Connection) -> list[bytes]:
 
 def load_tags(cn: sqlite3.Connection) -> dict[int, Tag]:
     """Every tag by id, as the door reads it."""
-    return {one.id: one for one in map(tag_of, cn.execute(tags.SELECT))}
+    return door_tags(cn.execute(tags.SELECT).fetchall())
 
 
-def tag_of(row: tuple[Any, ...]) -> Tag:
-    """A row of tags.SELECT as the door's Tag."""
-    id_, account, _, status, config = row[:5]
-    return Tag.parse(id_, account, status, json.loads(config))
+def door_tags(rows: Iterable[tuple[Any, ...]]) -> dict[int, Tag]:
+    """Rows of tags.SELECT as the door's tags."""
+    found = map(tags.decode, rows)
+    return {one.id: tag_of(one.id, one.account, one.status, one.config) for one in found}

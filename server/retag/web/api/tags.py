@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from retag import errors
-from retag.store import tags
+from retag.store import registry, tags
 from retag.web.api.audiences import text
 from retag.web.api.call import NAME_LIMIT, Call, Name, closed
 
@@ -136,7 +136,7 @@ def host(field: str, value: str) -> str:
 
 async def refresh(call: Call) -> None:
     """Let the door know at once; other processes see it when they start."""
-    call.state.reload_tags(await call.state.reader.all(tags.SELECT, ()))
+    call.state.door.tags = registry.door_tags(await call.state.reader.all(tags.SELECT))
 
 
 async def find(call: Call, tag_id: int) -> tags.Row:
