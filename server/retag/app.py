@@ -8,25 +8,26 @@ import gc
 import logging
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from importlib import resources
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from retag import errors, identity, ingest
+from retag import errors
+from retag.ingest import Door, tag_of
 from retag.journal import Journal
+from retag.keyring import Keyring
+from retag.screen import Policy, Tag
 from retag.settings import Settings
 from retag.store import registry
+from retag.store import tags as tags_of
 from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
-from retag.web import api, serving, tagfile
+from retag.web import api, serving
 from retag.web.answers import Answers
 from retag.web.api import exports
 from retag.web.arrivals import Arrivals
@@ -73,7 +74,6 @@ def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
     """Every address but the door's, which `Retag` answers first."""
     console = Console(arrivals)
     return [
-        *tagfile.routes(),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", Metrics(arrivals, health).answer),
@@ -115,17 +115,26 @@ async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
     stack.callback(watch.cancel)
 
 
-def registry_of(cn: sqlite3.Connection) -> tuple[dict[int, ingest.Tag], list[bytes]]:
+def registry_of(cn: sqlite3.Connection) -> tuple[dict[int, Tag], list[bytes]]:
     """Tags and signing keys, oldest first."""
     return registry.load_tags(cn), registry.signing_keys(cn)
 
 
-def compose_door(state: Any, tags: dict[int, ingest.Tag], keys: list[bytes]) -> None:
+def compose_door(state: Any, tags: dict[int, Tag], keys: list[bytes]) -> None:
     """The door, and how the API tells it of changed tags."""
-    state.door = ingest.Door(tags, identity.Signer(keys, 549755885175, "visitor"))
-    answers = Answers(state.door, Letters(keys))
-    peers = Peers(state.settings.trusted_proxies)
-    state.collect = Collect(state.door, state.journal, state.gate, peers, answers, state.arrivals)
+    settings: Settings = state.settings
+    ring = Keyring(keys)
+    policy = Policy(dnt=settings.dnt, internal=settings.internal)
+    door = state.door = Door(tags, ring, policy, state.store.banned)
+    answers = Answers(door, Letters(ring))
+    peers = Peers(settings.trusted_proxies)
+    state.collect = Collect(door, state.journal, state.gate, peers, answers, state.arrivals)
+
+    def reload_tags(rows: Sequence[tuple[Any, ...]]) -> None:
+        found = [tags_of.decode(row) for row in rows]
+        door.tags = {one.id: tag_of(one.id, one.account, one.status, one.config) for one in found}
+
+    state.reload_tags = reload_tags
 
 
 def serve(settings: Settings, on_start: Callable[[str], None] = lambda _: None) -> None:

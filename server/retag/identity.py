@@ -1,9 +1,8 @@
-"""Visitor ids: minted in time order, signed for one purpose and ad account, verified strictly.
+"""Visitor ids: mint, sign, verify, rotate. The only import of itsdangerous.
 
-An id is 16 bytes in UUIDv7's layout (RFC 9562 §5.7). Signed it is `base64url(id).base64url(HMAC-SHA256)`, 66
-characters. Only that canonical spelling is accepted back: the last character of base64 carries spare bits, and
-itsdangerous takes padding and stray characters too. Keys go from oldest to newest; the newest signs, all verify.
-The only import of itsdangerous.
+An id is 128 bits in UUIDv7's layout (RFC 9562): 48 bits of milliseconds, then random, so that inserts of the
+same time land near each other. A signature is good for one purpose of one ad account, for as long as any key
+of the list lives; only its canonical form is taken back, since base64's last character is malleable.
 """
 
 from __future__ import annotations
@@ -14,101 +13,83 @@ import re
 from collections.abc import Sequence
 
 from itsdangerous import BadSignature
-from itsdangerous import Signer as Hmac
+from itsdangerous import Signer as Itsdangerous
 
-from retag.errors import RetagError
+from retag import errors
 
-KEY_BYTES = 32
+ID_BYTES, LEAST_KEY, LONGEST = 16, 32, 120
+SHAPE = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
 COOKIE, PLAIN_COOKIE = "__Host-retag", "retag"
-LIFE_S = 395 * 86_400
-"""Fixed from the day of issue: https://www.cnil.fr (13 months) and below the browsers' 400 days."""
-FORM = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
-"""A canonical token: the last characters have their spare bits at zero."""
-MOST_KNOWN = 50_000
+MAX_AGE = 395 * 86_400
+"""Seconds: the most that browsers grant."""
+REMEMBERED = 50_000
 
 
-class WeakKeys(RetagError):
-    """The server must not start: nobody could tell its ids from forged ones."""
-
-
-def mint(now: int, entropy: bytes) -> bytes:
-    """A new id: `now` in UTC milliseconds, then at least 10 random bytes."""
-    random = bytearray(entropy[:10])
-    random[0] = random[0] & 0x0F | 0x70
-    random[2] = random[2] & 0x3F | 0x80
-    return now.to_bytes(6, "big") + bytes(random)
-
-
-def check_keys(keys: Sequence[bytes]) -> None:
-    """Raise WeakKeys unless there is a key and all are long and not of one byte."""
-    if not keys:
-        raise WeakKeys("There is no signing key. Run `retag init`.")
-    if any(len(key) < KEY_BYTES or len(set(key)) < 8 for key in keys):
-        raise WeakKeys(f"A signing key is weak: keys need {KEY_BYTES} random bytes. Run `retag init` anew.")
+def mint(now_ms: int, entropy: bytes) -> bytes:
+    """A new id from the time and at least 10 random bytes."""
+    if len(entropy) < 10:
+        raise errors.Invalid("entropy", "must be at least 10 random bytes")
+    number = int.from_bytes(entropy[:10], "big")
+    high, low = number >> 68, number & ((1 << 62) - 1)
+    return (((now_ms & ((1 << 48) - 1)) << 80) | (7 << 76) | (high << 64) | (2 << 62) | low).to_bytes(16, "big")
 
 
 class Signer:
-    """Signs and verifies ids for one purpose and ad account; verified tokens are remembered, bounded."""
+    """Signs ids for one purpose of one account; `keys` oldest to newest, the newest signs, all verify."""
 
     def __init__(self, keys: Sequence[bytes], account: int, purpose: str) -> None:
-        check_keys(keys)
+        if not keys or any(len(key) < LEAST_KEY for key in keys):
+            raise errors.Invalid("signing keys", f"must be at least one, each of {LEAST_KEY} bytes or more")
         salt = f"retag.{purpose}.{account}".encode()
-        self._hmac = Hmac(list(keys), salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
-        self._known: dict[str, bytes] = {}
+        self._signers = [_signer(key, salt) for key in keys]
+        self._verified: dict[str, bytes] = {}
 
     def sign(self, visitor: bytes) -> str:
-        return self._hmac.sign(base64.urlsafe_b64encode(visitor).rstrip(b"=")).decode("ascii")
+        """The id with its signature, 66 characters."""
+        text = base64.urlsafe_b64encode(visitor).rstrip(b"=")
+        return self._signers[-1].sign(text).decode()
 
     def verify(self, text: str) -> bytes | None:
-        """The id, or None for anything but our own token in its canonical form."""
-        known = self._known.get(text)
-        return known if known is not None else self._verify(text)
-
-    def _verify(self, text: str) -> bytes | None:
-        if not FORM.fullmatch(text):
-            return None
-        try:
-            value = self._hmac.unsign(text)
-        except BadSignature:
-            return None
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        visitor = self._known[text] = base64.urlsafe_b64decode(value + b"==")
-        return visitor
-
-
-class Keyring:
-    """The server's keys, and a signer for each purpose and ad account."""
-
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        check_keys(keys)
-        self._keys = tuple(keys)
-        self._signers: dict[tuple[int, str], Signer] = {}
-
-    def signer(self, account: int, purpose: str) -> Signer:
-        found = self._signers.get((account, purpose))
-        if found is None:
-            found = self._signers[account, purpose] = Signer(self._keys, account, purpose)
+        """The id, or None for anything that this list of keys did not sign for this purpose."""
+        found = self._verified.get(text)
+        if found is None and (found := self._check(text)) is not None:
+            if len(self._verified) >= REMEMBERED:
+                self._verified.clear()
+            self._verified[text] = found
         return found
 
-    def visitor(self, account: int) -> Signer:
-        """For the cookie, which serves all tags of the account."""
-        return self.signer(account, "visitor")
-
-    def tag(self, account: int, tag: int) -> Signer:
-        """For `Pin-Unauth`, which is good for one tag."""
-        return self.signer(account, f"tag.{tag}")
-
-
-def cookie_values(header: str) -> list[str]:
-    """Every value of our cookie in a Cookie header, either name."""
-    if "retag=" not in header:
-        return []
-    pairs = (part.strip().partition("=") for part in header.split(";"))
-    return [value for name, _, value in pairs if name in (COOKIE, PLAIN_COOKIE)]
+    def _check(self, text: str) -> bytes | None:
+        if not SHAPE.fullmatch(text):
+            return None
+        for signer in reversed(self._signers):
+            try:
+                payload = signer.unsign(text)
+            except BadSignature:
+                continue
+            visitor = base64.urlsafe_b64decode(payload + b"==")
+            again = base64.urlsafe_b64encode(visitor).rstrip(b"=")
+            return visitor if signer.sign(again).decode() == text else None
+        return None
 
 
-def cookie_header(value: str, *, secure: bool) -> str:
-    """A Set-Cookie value; an empty one clears. Without `secure` only a loopback host is meant."""
-    name, more = (COOKIE, "; Secure") if secure else (PLAIN_COOKIE, "")
-    return f"{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LIFE_S if value else 0}{more}"
+def _signer(key: bytes, salt: bytes) -> Itsdangerous:
+    return Itsdangerous(key, salt=salt, digest_method=hashlib.sha256, key_derivation="hmac")
+
+
+def cookie_header(value: str, secure: bool) -> str:
+    """A Set-Cookie value; an empty `value` clears it. `__Host-` needs Secure, which loopback over http lacks."""
+    name, flag = (COOKIE, "Secure; ") if secure else (PLAIN_COOKIE, "")
+    age = MAX_AGE if value else 0
+    return f"{name}={value}; Max-Age={age}; Path=/; {flag}HttpOnly; SameSite=Lax"
+
+
+def cookie_of(header: str) -> str:
+    """Our cookie's value in a Cookie header, '' without one; the protected name wins."""
+    found = ""
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+        if name == PLAIN_COOKIE:
+            found = value
+    return found

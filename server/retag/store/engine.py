@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from retag import fold
 from retag.events import Event
-from retag.store import log, sqlite
+from retag.store import graves, log, sqlite
 from retag.store.desk import Desk
 from retag.store.protocol import Folded
 
@@ -77,6 +77,7 @@ class SqliteStore:
         self._folded = log.progress(self._cn, "folded")
         self._marks = deque([(self._next - 1, time.monotonic())] if self._next - 1 > self._folded else [])
         self._desk.stale = True
+        self._desk.graves = graves.load(self._cn, self._desk.graves)
 
     def _data_version(self) -> int:
         return int(self._cn.execute("PRAGMA data_version").fetchone()[0])
@@ -171,6 +172,7 @@ class SqliteStore:
             result = job(self._cn)
             wipe = log.progress(self._cn, "wipe")
             self._cn.execute("COMMIT")
+            self._desk.graves = graves.load(self._cn, self._desk.graves)
         except BaseException:
             self._rollback()
             raise
@@ -192,6 +194,15 @@ class SqliteStore:
         wal = f"{self.path}-wal"
         if os.path.exists(wal) and os.stat(wal).st_size >= WAL_DUE * (1 if idle else 2):
             sqlite.checkpoint(self._cn, "RESTART" if idle else "PASSIVE")
+
+    def banned(self, visitor: bytes) -> str | None:
+        """`erased` or `opted_out` of a visitor who is gone or objected, else None. Any thread may ask."""
+        graves = self._desk.graves
+        if not graves.any:
+            return None
+        if graves.erased(visitor):
+            return "erased"
+        return "opted_out" if visitor in graves.opted_out else None
 
     def is_poison(self, error: BaseException) -> bool:
         return isinstance(error, POISON)

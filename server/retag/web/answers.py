@@ -20,7 +20,8 @@ RETRY = (b"retry-after", b"1")
 AGAIN = frozenset((429, 503))
 CONFIGURATION = msgspec.json.encode(
     dict.fromkeys(
-        ("aemEnabled", "aemFnLnEnabled", "aemPhEnabled", "aemGeEnabled", "aemDbEnabled", "aemLocEnabled"), False
+        ("aemEnabled", "aemFnLnEnabled", "aemPhEnabled", "aemGeEnabled", "aemDbEnabled", "aemLocEnabled"),
+        False,
     )
     | {"aemExternalIdEnabled": False, "isEu": False, "piaaEndPoint": ""}
 )

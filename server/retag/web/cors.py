@@ -6,34 +6,25 @@ credentials, and no id crosses origins. Nothing is ever reflected for an origin 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
 from retag.hits import Hit
-from retag.ingest import Tag
+from retag.screen import Tag, host_of, listed
 
 Headers = list[tuple[bytes, bytes]]
 
 EXPOSED = b"Pin-Unauth, Epik, Retag-Outcome"
-ANYBODY: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Retag-Outcome")]
+ANYBODY: Headers = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"Retag-Outcome"),
+]
 PREFLIGHT: Headers = [
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     (b"access-control-allow-headers", b"content-type"),
     (b"access-control-max-age", b"86400"),
 ]
 MOST_KNOWN = 4096
-
-
-def listed(domains: Iterable[str], origin: str) -> bool:
-    """Whether an Origin header names one of the domains, or a host below one."""
-    try:
-        parts = urlsplit(origin)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
-        return False
-    known = parts.scheme in ("http", "https") and bool(host)
-    names = [domain.removeprefix("*.") for domain in domains]
-    return known and any(host == name or host.endswith("." + name) for name in names)
 
 
 class Cors:
@@ -55,12 +46,14 @@ class Cors:
         if found is None:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            found = self._known[domains, origin] = _open_to(origin) if listed(domains, origin) else ANYBODY
+            found = self._known[domains, origin] = (
+                _open_to(origin) if listed(domains, host_of(origin)) else ANYBODY
+            )
         return found
 
     def preflight(self, tags: Mapping[int, Tag], hit: Hit) -> Headers:
         """A preflight has no body: the tag is the query's, else any that lists the origin."""
-        named = parse_qs(hit.query.decode("latin-1"), max_num_fields=100).get("tid", [""])[0]
+        named = dict(parse_qsl(hit.query[:2000].decode("latin-1"))).get("tid", "")
         tag = tags.get(int(named)) if named.isascii() and named.isdigit() and len(named) < 19 else None
         candidates = [tag] if tag else list(tags.values())
         for one in candidates:

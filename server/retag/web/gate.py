@@ -40,7 +40,4 @@ class Gate:
 
 def refused(outcome: str, reason: str) -> Intake:
     """An intake of nothing: the whole request has one outcome."""
-    return Intake(
-        events=(), apart=(), outcomes={outcome: 1}, reasons=(reason,), visitor=None, fresh=False, tag=None,
-        forget=False,
-    )  # fmt: skip
+    return Intake(outcomes={outcome: 1}, reasons=(reason,))

@@ -6,28 +6,21 @@ the signed id goes out in a header that only pages on the tag's own domains may 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from retag import identity
 from retag.hits import Hit
-from retag.ingest import Intake, Tag
+from retag.ingest import Intake
+from retag.keyring import Keyring
+from retag.screen import Tag
 
 Headers = list[tuple[bytes, bytes]]
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Letters:
-    """Signs ids with the server's keys."""
+    """Words answers with ids, signed with the server's keys."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        self._keys = keys
-        self._signers: dict[tuple[int, str], identity.Signer] = {}
-
-    def signer(self, account: int, purpose: str) -> identity.Signer:
-        found = self._signers.get((account, purpose))
-        if found is None:
-            found = self._signers[account, purpose] = identity.Signer(self._keys, account, purpose)
-        return found
+    def __init__(self, keys: Keyring) -> None:
+        self.keys = keys
 
     def headers(self, hit: Hit, intake: Intake, trusted: bool) -> Headers:
         """What the browser is told of its id; `trusted` is whether the page's origin may have it."""
@@ -37,14 +30,18 @@ class Letters:
             found.append((b"set-cookie", self.cookie("", hit)))
         elif tag is not None and intake.visitor is not None:
             if intake.fresh and hit.fetch_site != "cross-site":
-                found.append((b"set-cookie", self.cookie(self.signer(tag.account, "visitor").sign(intake.visitor), hit)))
+                found.append(
+                    (b"set-cookie", self.cookie(self.keys.visitor(tag.account).sign(intake.visitor), hit))
+                )
             if trusted:
                 found.append((b"pin-unauth", self.pin(tag, intake.visitor).encode()))
         return found
 
     def pin(self, tag: Tag, visitor: bytes) -> str:
         """The id as pages on another site keep it: good for this tag alone."""
-        return self.signer(tag.account, f"tag.{tag.id}").sign(visitor)
+        return self.keys.tag(tag.account, tag.id).sign(visitor)
 
     def cookie(self, value: str, hit: Hit) -> bytes:
-        return identity.cookie_header(value, secure=hit.secure or hit.host.partition(":")[0] not in LOOPBACK).encode()
+        """A Set-Cookie value; without Secure on plain http to a loopback host alone."""
+        loopback = hit.host in LOOPBACK or hit.host.rpartition(":")[0] in LOOPBACK
+        return identity.cookie_header(value, hit.secure or not loopback).encode()

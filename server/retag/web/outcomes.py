@@ -32,6 +32,7 @@ REFUSED = {"too_large": 413, "malformed": 400, "foreign_origin": 403, "unknown_t
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """A transparent GIF of one pixel, 43 bytes."""
 
+
 def status(outcomes: Mapping[str, int]) -> int:
     """200 when anything went well or nothing was asked, else the refusal's status."""
     for name, found in AGAIN.items():

@@ -1,0 +1,214 @@
+"""Ingest: one hit becomes events of one visitor, or refusals with their reasons. Pure: now is the hit's own.
+
+In order: decode the wire, find the tag, screen each event, find or mint the visitor, clean what is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from retag import devices, fields, identity, people, scrub, wire
+from retag.devices import Device
+from retag.events import INIT, PLATFORMS, SOURCES, Event, canonical
+from retag.hits import Hit
+from retag.keyring import Keyring
+from retag.screen import Case, Policy, Tag, check
+from retag.server_side import Result, server_events
+from retag.windows import DAY
+from retag.wire import Beacon, Malformed
+
+__all__ = ["Door", "Intake", "Policy", "Result", "Tag", "server_events", "tag_of"]
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+LATEST = 7 * DAY
+MOST_KNOWN = 20_000
+ALIASES: Mapping[str, str] = {
+    "page": INIT, "": INIT, "pageload": INIT, "pageview": "pagevisit", "purchase": "checkout", "buy": "checkout",
+    "pay": "checkout", "payment": "checkout", "ordercompleted": "checkout", "completepayment": "checkout",
+    "begincheckout": "initiatecheckout", "viewitem": "viewcontent", "viewitemlist": "viewcategory",
+    "completeregistration": "signup", "register": "signup", "generatelead": "lead", "addtobasket": "addtocart",
+}  # fmt: skip
+"""Other platforms' names, and what Pinterest's tag helper reads them as."""
+CLICK = re.compile(r"[?&]epik=([^&#]{1,400})")
+
+
+class Intake(msgspec.Struct, frozen=True):
+    """What one request holds. `outcomes` counts refusals and `apart`; `events` count once they are on disk.
+
+    `fresh` is whether the visitor was minted for this request; `forget` whether the browser should drop its id.
+    """
+
+    events: tuple[Event, ...] = ()
+    apart: tuple[Event, ...] = ()
+    outcomes: dict[str, int] = {}
+    reasons: tuple[str, ...] = ()
+    visitor: bytes | None = None
+    fresh: bool = False
+    tag: Tag | None = None
+    forget: bool = False
+
+
+def tag_of(number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
+    """A tag out of its row and configuration."""
+    return Tag.parse(number, account, status, config)
+
+
+class Door:
+    """`banned(visitor)` says `erased` or `opted_out` of a visitor who is gone or objected, else None."""
+
+    def __init__(
+        self,
+        tags: Mapping[int, Tag],
+        keys: Keyring,
+        policy: Policy | None = None,
+        banned: Callable[[bytes], str | None] = lambda _: None,
+    ) -> None:
+        self.tags = tags
+        self.keys = keys
+        self.policy = policy or Policy()
+        self.banned = banned
+        self._devices: dict[str, Device] = {}
+        self._urls: dict[tuple[str, frozenset[str]], str] = {}
+
+    def unclassified(self, hit: Hit) -> str | None:
+        """A user agent to classify before `take`, or None."""
+        return hit.user_agent if hit.user_agent and hit.user_agent not in self._devices else None
+
+    def learn(self, agent: str, device: Device) -> None:
+        if len(self._devices) >= MOST_KNOWN:
+            self._devices.clear()
+        self._devices[agent] = device
+
+    def take(self, hit: Hit, entropy: bytes) -> Intake:
+        """What the hit holds; `entropy` is 16 random bytes."""
+        try:
+            beacons = wire.decode(hit)
+        except Malformed as error:
+            return Intake(outcomes={"malformed": 1}, reasons=(error.message,))
+        tag = self.tags.get(int(beacons[0].tag)) if beacons[0].tag.isdecimal() else None
+        if tag is None:
+            return Intake(
+                outcomes={"unknown_tag": len(beacons)}, reasons=(f"no tag {beacons[0].tag[:20]!r}",)
+            )
+        return self._screened(hit, tag, beacons, entropy)
+
+    def _screened(self, hit: Hit, tag: Tag, beacons: list[Beacon], entropy: bytes) -> Intake:
+        device = self._devices.get(hit.user_agent, devices.UNKNOWN)
+        visitor, fresh = self._visitor(hit, tag, beacons[0], entropy)
+        gone = None if fresh else self.banned(visitor)
+        events: list[Event] = []
+        apart: list[Event] = []
+        outcomes: dict[str, int] = {}
+        reasons: list[str] = []
+        wanted = hit.path[:2] == "/v"
+        for beacon in beacons:
+            refused = check(Case(hit, beacon, tag, device, self.policy))
+            if refused is None and gone is not None:
+                refused = (gone, "the visitor was erased" if gone == "erased" else "the visitor objected")
+            if refused is None and beacon.tag != beacons[0].tag:
+                refused = ("malformed", "one request serves one tag")
+            if refused is None or refused[0] == "bot":
+                event = self._event(hit, tag, beacon, visitor, device) if wanted else None
+                if wanted and event is None:
+                    refused = ("malformed", "the event's name must be 1 to 100 of A-Z a-z 0-9 _ -")
+                elif event is not None:
+                    (apart if refused else events).append(event)
+            if refused is not None:
+                outcomes[refused[0]] = outcomes.get(refused[0], 0) + 1
+                reasons.append(refused[1])
+            elif beacon.faults:
+                reasons.append("ed, pd or ad could not be read and was left out")
+        known = bool(events) or (not wanted and not outcomes)
+        return Intake(
+            tuple(events), tuple(apart), outcomes, tuple(reasons), visitor if known else None, fresh and known, tag,
+            gone == "erased",
+        )  # fmt: skip
+
+    def _visitor(self, hit: Hit, tag: Tag, beacon: Beacon, entropy: bytes) -> tuple[bytes, bool]:
+        """`(id, whether it is new)`: the cookie's, else the one handed to this tag's page, else a new one."""
+        value = identity.cookie_of(hit.cookie) if hit.cookie else ""
+        if value:
+            known = self.keys.visitor(tag.account).verify(value)
+            if known is not None:
+                return known, False
+        for given in (beacon.pd.get("pin_unauth"), beacon.pd.get("_pin_unauth")):
+            if isinstance(given, str):
+                own = self.keys.tag(tag.account, tag.id).verify(given)
+                if own is not None:
+                    return own, False
+        return identity.mint(hit.received, entropy), True
+
+    def _event(self, hit: Hit, tag: Tag, beacon: Beacon, visitor: bytes, device: Device) -> Event | None:
+        name = name_of(beacon.event)
+        if name is None:
+            return None
+        ad, data = beacon.ad, fields.clean(beacon.ed) if beacon.ed else {}
+        address = ad.get("loc") or hit.referer
+        address = address if isinstance(address, str) else ""
+        shown = people.identifiers(_shown(beacon, address)) if beacon.pd or "epik=" in address else []
+        return Event(
+            account=tag.account,
+            tag=tag.id,
+            visitor=visitor,
+            name=name,
+            time=time_of(hit.received, beacon.ts, beacon.sent),
+            received=hit.received,
+            event_id=fields.event_id(beacon.ed) if beacon.ed else "",
+            source=SOURCES["tag"],
+            platform=PLATFORMS["web"],
+            url=self._url(address, tag.params),
+            data=msgspec.json.encode(data) if data else b"",
+            people=msgspec.json.encode(shown) if shown else b"",
+            context=self._context(beacon, device, tag.params),
+        )
+
+    def _url(self, address: str, params: frozenset[str]) -> str:
+        key = (address, params)
+        found = self._urls.get(key)
+        if found is None:
+            if len(self._urls) >= MOST_KNOWN:
+                self._urls.clear()
+            found = self._urls[key] = scrub.url(address, params)
+        return found
+
+    def _context(self, beacon: Beacon, device: Device, params: frozenset[str]) -> bytes:
+        ad = beacon.ad
+        context: dict[str, Any] = {"device": device.kind}
+        if isinstance(ad.get("ref"), str) and ad["ref"]:
+            context["ref"] = self._url(ad["ref"], params)
+        for name, key in (("title", "title"), ("lang", "language")):
+            if isinstance(ad.get(key), str):
+                context[name] = scrub.text(ad[key][:200])
+        for name in ("sw", "sh"):
+            if isinstance(ad.get(name), int):
+                context[name] = ad[name] if abs(ad[name]) < 100_000 else 0
+        if beacon.consent is not None:
+            context["consent"] = str(beacon.consent)[:20]
+        return msgspec.json.encode(context)
+
+
+def _shown(beacon: Beacon, address: str) -> dict[str, Any]:
+    """Partner data, and the click id of the landing page's address."""
+    match = CLICK.search(address)
+    return {"epik": match[1], **beacon.pd} if match else beacon.pd
+
+
+def name_of(given: str) -> str | None:
+    """The stored name, or None for a name that cannot be one."""
+    plain = "".join(given.split())
+    if plain and not NAME.fullmatch(plain):
+        return None
+    name = canonical(plain)
+    return ALIASES.get(name.replace("_", "").replace("-", ""), name)
+
+
+def time_of(received: int, ts: Any, sent: Any) -> int:
+    """received − (sent − ts) when both are given, clamped to the last seven days. Milliseconds."""
+    then, now = fields.number(ts), fields.number(sent)
+    if then is None or now is None:
+        return received
+    return int(min(received, max(received - LATEST, received - (now - then))))

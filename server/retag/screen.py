@@ -1,0 +1,147 @@
+"""The screen: what must not count, as a visible list of checks, in the order in which they decide.
+
+Each check says the reason, or None. `bot` is an outcome whose event is kept apart; the others store nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from retag.devices import Device
+from retag.hits import Hit
+from retag.wire import Beacon
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+NO = frozenset(("0", "false", "denied", "no"))
+YES = frozenset(("1", "true", "granted", "yes"))
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """A tag as the door knows it. `domains` are hosts that stand for their subdomains; none means any."""
+
+    id: int
+    account: int
+    status: str = "ACTIVE"
+    domains: tuple[str, ...] = ()
+    consent: str = "off"
+    params: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
+        """A tag out of its row and configuration."""
+        domains = tuple(str(one).lower() for one in config.get("domains") or ())
+        params = frozenset(str(name).lower() for name in config.get("params") or ())
+        return cls(number, account, status, domains, config.get("consent") or "off", params)
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What holds for all tags: whether DNT opts out, and the shop's own networks."""
+
+    dnt: bool = False
+    internal: tuple[Network, ...] = ()
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One event before the screen."""
+
+    hit: Hit
+    beacon: Beacon
+    tag: Tag
+    device: Device
+    policy: Policy
+
+
+def listed(domains: tuple[str, ...], host: str) -> bool:
+    """Whether a host is one of the domains, or below one."""
+    host = host.rstrip(".").lower()
+    names = [domain.removeprefix("*.") for domain in domains]
+    return any(host == name or host.endswith("." + name) for name in names)
+
+
+def host_of(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def inactive(case: Case) -> str | None:
+    return None if case.tag.status == "ACTIVE" else "the tag is paused or archived"
+
+
+def foreign(case: Case) -> str | None:
+    """By Origin, else Referer, else Sec-Fetch-Site: hygiene, not authentication."""
+    if not case.tag.domains:
+        return None
+    page = case.hit.origin or case.hit.referer
+    if page:
+        return (
+            None if listed(case.tag.domains, host_of(page)) else "the page's host is not a domain of the tag"
+        )
+    return "sent across sites without saying from where" if case.hit.fetch_site == "cross-site" else None
+
+
+def prefetched(case: Case) -> str | None:
+    return f"the browser only prepares the page ({case.hit.purpose[:20]})" if case.hit.purpose else None
+
+
+def opted_out(case: Case) -> str | None:
+    if case.hit.gpc:
+        return "Sec-GPC: 1"
+    if case.policy.dnt and case.hit.dnt:
+        return "DNT: 1"
+    return "opt_out_type LDP" if "LDP" in str(case.beacon.pd.get("opt_out_type", "")) else None
+
+
+def unconsented(case: Case) -> str | None:
+    given = said(case.beacon.consent)
+    if given is False:
+        return "consent was denied"
+    return "consent is required, and none was given" if case.tag.consent == "required" and not given else None
+
+
+def said(consent: Any) -> bool | None:
+    """A `consent` value as yes, no or nothing."""
+    word = str(consent).lower()
+    return True if word in YES else False if word in NO else None
+
+
+def internal(case: Case) -> str | None:
+    if not case.policy.internal:
+        return None
+    try:
+        address = ipaddress.ip_address(case.hit.address)
+    except ValueError:
+        return None
+    return "one of the shop's own networks" if any(address in one for one in case.policy.internal) else None
+
+
+def automated(case: Case) -> str | None:
+    if case.device.bot is not None:
+        return case.device.bot
+    return "navigator.webdriver" if case.beacon.ad.get("webdriver") in (True, 1, "1", "true") else None
+
+
+CHECKS: tuple[tuple[str, Callable[[Case], str | None]], ...] = (
+    ("paused_tag", inactive),
+    ("foreign_origin", foreign),
+    ("prefetch", prefetched),
+    ("opted_out", opted_out),
+    ("no_consent", unconsented),
+    ("internal", internal),
+    ("bot", automated),
+)
+
+
+def check(case: Case) -> tuple[str, str] | None:
+    """`(outcome, reason)` of the first check that objects, or None."""
+    for outcome, objects in CHECKS:
+        reason = objects(case)
+        if reason is not None:
+            return outcome, reason
+    return None
