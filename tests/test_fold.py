@@ -5,10 +5,11 @@ import pytest
 from beds import DAY, HOUR, NOW, Bed, event, visitor
 from retag import fold
 from retag.events import SOURCES
+from retag.people import KINDS
 
 API = SOURCES["conversions_api"]
 FILE = SOURCES["file_upload"]
-EMAIL = (3, "ab" * 32)
+EMAIL = (KINDS["em"], "ab" * 32)
 
 
 @pytest.fixture
@@ -142,6 +143,14 @@ def test_server_event_goes_to_the_visitor_last_seen_with_its_identifier(bed):
     bed.take(event(people=[EMAIL], time=NOW - DAY), event(people=[EMAIL], visitor=2))
     bed.take(server(people=[EMAIL]), server(people=[(3, "cd" * 32)], event_id="e2"))
     assert bed.rows("SELECT visitor FROM log WHERE seq > 2") == [(visitor(2),), (visitor(900),)]
+
+
+def test_strongest_identifier_decides(bed):
+    """A click id before an external id, that before an e-mail; however recently the weaker was seen."""
+    click, email = (KINDS["click_id"], "dj0yJnU9c29tZQ"), (KINDS["em"], "cd" * 32)
+    bed.take(event(people=[click], time=NOW - DAY), event(people=[email], visitor=2))
+    bed.take(server(people=[email, click]))
+    assert bed.rows("SELECT visitor FROM log WHERE seq = 3") == [(visitor(1),)]
 
 
 def test_identifier_of_too_many_is_quarantined(bed):

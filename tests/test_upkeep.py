@@ -12,7 +12,7 @@ from retag.journal import Journal
 from retag.store import builds, log, purging, sqlite
 from retag.store.engine import SqliteStore
 
-EMAIL = (3, "ab" * 32)
+EMAIL = (1, "ab" * 32)
 
 
 @pytest.fixture

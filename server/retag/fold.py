@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from retag import people
 from retag.events import SOURCES, STANDINGS, Event
 from retag.store import folding, log, matching, settle, showing
 from retag.store.desk import Desk, Live, live_builds
@@ -83,7 +84,7 @@ def _settle(
     Stops behind the first event that makes an earlier one change hands: `(settled, moves, list matches)`.
     """
     shown = {one.seq: showing.of(one.event) for one in batch if one.event.people}
-    showings = folding.load_showings(cn, {i for some in shown.values() for i in some}, {})
+    showings = folding.load_showings(cn, {i for some in shown.values() for i in some}, people.STRENGTH)
     ledger = folding.load_ledger(cn, batch)
     strangers = _strangers(cn, batch, shown)
     settled = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -47,7 +47,7 @@ def save_ledger(cn: sqlite3.Connection, ledger: Ledger) -> None:
     bulk.insert(cn, "INSERT OR REPLACE INTO seen", sorted(rows))
 
 
-def load_showings(cn: sqlite3.Connection, shown: set[Identifier], ranks: dict[int, int]) -> Showings:
+def load_showings(cn: sqlite3.Connection, shown: set[Identifier], ranks: Mapping[int, int]) -> Showings:
     """Who showed these identifiers, the latest TOO_MANY of each and one more."""
     keys = sorted(shown)
     names = "account, kind, value"

@@ -7,7 +7,7 @@ test address, a placeholder nobody listed) is quarantined: it attaches to nobody
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -45,7 +45,7 @@ def value_of(text: str) -> bytes:
 class Showings:
     """Who showed what: as loaded, and as this batch leaves it."""
 
-    def __init__(self, ranks: dict[int, int], quarantined: Iterable[Identifier] = ()) -> None:
+    def __init__(self, ranks: Mapping[int, int], quarantined: Iterable[Identifier] = ()) -> None:
         self.known: dict[Identifier, dict[bytes, int]] = {}
         self.quarantined = set(quarantined)
         self.changed: dict[tuple[Identifier, bytes], int] = {}
