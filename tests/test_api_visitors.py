@@ -16,14 +16,15 @@ def digest(text, name="sha256"):
 
 
 def checkout(email="ann@mail.example", number=1, **changes):
+    name = f"{email.partition('@')[0]}-{number}"
     return {
         "event_name": "checkout",
         "action_source": "web",
         "event_time": int(time.time()) - 3600,
-        "event_id": f"{email}-{number}",
+        "event_id": name,
         "event_source_url": "https://shop.example/thanks",
         "user_data": {"em": [digest(email)]},
-        "custom_data": {"value": "72.39", "currency": "EUR", "order_id": f"{email}-{number}"},
+        "custom_data": {"value": "72.39", "currency": "EUR", "order_id": name},
     } | changes
 
 

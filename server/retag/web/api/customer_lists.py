@@ -17,7 +17,6 @@ from retag.store import lists, records
 from retag.web.api.audiences import bookmark, read_bookmark, text
 from retag.web.api.call import NAME_LIMIT, Call, Name, closed
 
-
 REST_S = 0.001
 """Between slices the door has the writer."""
 
@@ -194,7 +193,7 @@ class Work:
     async def _run(self) -> None:
         while self._woken.is_set():
             self._woken.clear()
-            while await self.journal.write(_apply, durable=False):
+            while await self.journal.write(_apply, durable=False):  # noqa: ASYNC110 (it is no polling)
                 await asyncio.sleep(REST_S)
 
     async def close(self) -> None:
