@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ RULES: list[dict[str, Any]] = [
     {"event": "addtocart", "retention_days": 30},
     {"event": "checkout", "retention_days": 180},
     {"url": "https://shop.example/products/lamp", "retention_days": 7},
-    {"event_data": {"currency": "EUR"}, "retention_days": 14},
+    {"event": "pagevisit", "event_data": {"currency": "EUR"}, "retention_days": 14},
     {"event": "pagevisit", "min_count": 3, "retention_days": 30},
     {"all": [{"event": "pagevisit", "retention_days": 30}], "none": [{"event": "checkout"}]},
     {"any": [{"event": "search"}, {"event": "signup"}], "retention_days": 60},
@@ -99,7 +100,7 @@ def serve(mode: str, port: int, path: str) -> None:
     from retag.settings import Settings
 
     if mode == "door":
-        Pace.due = lambda self, waiting, pressing: False  # type: ignore[method-assign]
+        Pace.due = lambda *_: False  # type: ignore[method-assign]
     app.serve(Settings.load({}, database=f"sqlite:///{path}", port=str(port), rate_limits="off"))
 
 
@@ -186,19 +187,18 @@ def free_port() -> int:
 
 def prepare(folder: Path) -> tuple[str, Path]:
     """A fresh database with a tag and 10,000 signed visitors: (path, wrk script)."""
+    import msgspec
+
     from retag import identity
     from retag.store import registry, sqlite
 
     path = str(folder / "retag.db")
-    answer = subprocess.run(
-        [sys.executable, "-m", "retag.cli", "init", "--database", f"sqlite:///{path}", "--json"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    (folder / "made.json").write_text(answer.stdout)
-    made = json.loads(answer.stdout)
     cn = sqlite.connect(path)
+    sqlite.migrate(cn)
+    made = msgspec.to_builtins(registry.init(cn, time.time_ns() // 1_000_000, os.urandom(96)))
     keys = registry.signing_keys(cn)
     cn.close()
+    (folder / "made.json").write_text(json.dumps(made))
     signer = identity.Signer(keys, int(made["ad_account_id"]), "visitor")
     now = time.time_ns() // 1_000_000 - 86_400_000
     ids = [signer.sign(identity.mint(now + i, os.urandom(16))) for i in range(VISITORS)]
@@ -227,7 +227,10 @@ def add_audiences(port: int, made: dict[str, Any]) -> None:
             f"http://127.0.0.1:{port}/v5/ad_accounts/{made['ad_account_id']}/audiences", json.dumps(body).encode(),
             {"authorization": f"Bearer {made['api_key']}", "content-type": "application/json"},
         )  # fmt: skip
-        urllib.request.urlopen(request).close()
+        try:
+            urllib.request.urlopen(request).close()
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"{rule}: {error.read().decode()}") from None
 
 
 def rows(path: str) -> int:
