@@ -18,6 +18,7 @@ TEXTS = frozenset(("order_id", "product_id", "product_variant_id", "currency", "
 EVENT_IDS = ("event_id", "eventID", "eid")
 PLACEHOLDERS = frozenset(("", "undefined", "null", "nan", "none", "n/a"))
 AMOUNT = re.compile(r"[-+]?[0-9][0-9.,'\u00a0\u202f ]*(?:[eE][-+]?[0-9]{1,2})?")
+PLAIN = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
 INDEXED = re.compile(r"(product_[a-z_]{1,30}?|line_items)\[?\]?\[(\d{1,2})\]")
 LARGEST = 1e15
 
@@ -30,6 +31,8 @@ def number(value: Any) -> float | int | None:
         return value if abs(value) < LARGEST and math.isfinite(value) else None
     if not isinstance(value, str) or len(value) > 40:
         return None
+    if PLAIN.fullmatch(value):
+        return float(value) if "." in value else int(value)
     found = AMOUNT.search(value)
     return _read(found[0].strip(" .,'\u00a0\u202f")) if found else None
 

@@ -72,6 +72,7 @@ class Door:
         self.policy = policy or Policy()
         self.banned = banned
         self._devices: dict[str, Device] = {}
+        self._names: dict[str, str] = {}
         self._urls: dict[tuple[str, frozenset[str]], str] = {}
 
     def unclassified(self, hit: Hit) -> str | None:
@@ -143,7 +144,7 @@ class Door:
         return identity.mint(hit.received, entropy), True
 
     def _event(self, hit: Hit, tag: Tag, beacon: Beacon, visitor: bytes, device: Device) -> Event | None:
-        name = name_of(beacon.event)
+        name = self._names.get(beacon.event) or self._name(beacon.event)
         if name is None:
             return None
         ad, data = beacon.ad, fields.clean(beacon.ed) if beacon.ed else {}
@@ -165,6 +166,12 @@ class Door:
             people=msgspec.json.encode(shown) if shown else b"",
             context=self._context(beacon, device, tag.params),
         )
+
+    def _name(self, given: str) -> str | None:
+        name = name_of(given)
+        if name is not None and len(self._names) < MOST_KNOWN:
+            self._names[given] = name
+        return name
 
     def _url(self, address: str, params: frozenset[str]) -> str:
         key = (address, params)

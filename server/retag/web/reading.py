@@ -55,29 +55,24 @@ def client_of(scope: Scope, headers: dict[bytes, bytes], peers: Peers) -> Client
 
 def hit_of(scope: Scope, headers: dict[bytes, bytes], body: bytes, client: Client, now: int) -> Hit:
     """The facts of one request, `now` in UTC milliseconds."""
-
-    def text(name: bytes) -> str:
-        return headers[name].decode("latin-1") if name in headers else ""
-
-    scheme = (client.believed and text(b"x-forwarded-proto")) or scope["scheme"]
+    get = headers.get
+    scheme = (client.believed and get(b"x-forwarded-proto", b"").decode("latin-1")) or scope["scheme"]
     return Hit(
         method=scope["method"],
         path=scope["path"],
         query=scope["query_string"],
         body=body,
         received=now,
-        content_type=text(b"content-type"),
-        origin=text(b"origin"),
-        referer=text(b"referer"),
-        user_agent=text(b"user-agent")[:USER_AGENT_LIMIT],
-        cookie=text(b"cookie"),
+        content_type=get(b"content-type", b"").decode("latin-1"),
+        origin=get(b"origin", b"").decode("latin-1"),
+        referer=get(b"referer", b"").decode("latin-1"),
+        user_agent=get(b"user-agent", b"").decode("latin-1")[:USER_AGENT_LIMIT],
+        cookie=get(b"cookie", b"").decode("latin-1"),
         purpose=_purpose(headers),
-        fetch_site=text(b"sec-fetch-site").lower(),
-        gpc=b"1" in [value.strip() for value in headers[b"sec-gpc"].split(b",")]
-        if b"sec-gpc" in headers
-        else False,
-        dnt=headers.get(b"dnt") == b"1",
-        host=text(b"host"),
+        fetch_site=get(b"sec-fetch-site", b"").decode("latin-1").lower(),
+        gpc=b"sec-gpc" in headers and b"1" in [one.strip() for one in headers[b"sec-gpc"].split(b",")],
+        dnt=get(b"dnt") == b"1",
+        host=get(b"host", b"").decode("latin-1"),
         secure=scheme == "https",
         address=client.address,
     )
