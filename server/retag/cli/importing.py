@@ -1,0 +1,150 @@
+"""retag import."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from tqdm import tqdm
+
+from retag import errors, history
+from retag.cli import database
+from retag.events import Event
+from retag.store import log
+from retag.store.engine import SqliteStore
+
+ABOUT = """Import past events from NDJSON or CSV files (by the name: .csv is CSV).
+
+    retag import events.ndjson orders.csv --map CustomerID=external_id --map InvoiceDate=time
+
+Columns: time (required: Unix s, ms or µs, or ISO 8601), visitor or an identifier (em, ph, external_id),
+event (default pagevisit), event_id, url, platform; everything else becomes event data, such as value,
+currency, order_id, line_items. Bad lines go to FILE.rejects with their reasons, the rest goes in.
+Interrupted, run it again: it goes on where it was. Importing a file twice changes nothing."""
+
+BATCH = 4_000
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--map", action="append", default=[], metavar="THEIRS=OURS", help="rename a column")
+    parser.add_argument("--shift", action="store_true", help="move all times so that the last is now")
+    database.option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    renamed = dict(one.split("=", 1) for one in args.map if "=" in one)
+    with database.opened(args) as cn:
+        account = database.account(cn)
+    now = database.now_ms()
+    reading = history.Reading(account, renamed, now)
+    if args.shift:
+        last = max(latest(file, reading) for file in args.files)
+        reading = msgspec.structs.replace(reading, shift=now - last)
+    store = SqliteStore(database.settings(args).path)
+    store.open()
+    try:
+        for file in args.files:
+            Import(store, file, reading).run()
+    finally:
+        store.close()
+    return 0
+
+
+def latest(file: Path, reading: history.Reading) -> int:
+    """The last time in a file."""
+    found = 0
+    with file.open("rb") as lines:
+        for _, row in rows(lines, file, 0):
+            with contextlib.suppress(errors.RetagError):
+                given = {reading.renamed.get(key, key): value for key, value in row.items()}
+                found = max(found, history.time_of(given.get("time")))
+    return found
+
+
+def rows(lines: BinaryIO, file: Path, start: int) -> Iterator[tuple[int, Any]]:
+    """`(offset behind the line, row)` from `start` on; a row that cannot be read is the error."""
+    names = None
+    if file.suffix.lower() == ".csv":
+        names = next(csv.reader([lines.readline().decode("utf-8-sig", "replace")]), [])
+    lines.seek(max(start, lines.tell()))
+    for line in iter(lines.readline, b""):
+        if line.strip():
+            yield lines.tell(), _row(line, names)
+
+
+def _row(line: bytes, names: list[str] | None) -> Any:
+    try:
+        text = line.decode("utf-8")
+        row = (
+            dict(zip(names, next(csv.reader(io.StringIO(text))), strict=False)) if names else json.loads(text)
+        )
+    except (ValueError, RecursionError, csv.Error) as error:
+        return {"": f"cannot be read: {error}"}
+    return row if isinstance(row, dict) else {"": "is no object"}
+
+
+class Import:
+    """One file on its way in."""
+
+    def __init__(self, store: SqliteStore, file: Path, reading: history.Reading) -> None:
+        self.store = store
+        self.file = file
+        self.reading = reading
+        self.size = file.stat().st_size
+        head = hashlib.blake2b(file.open("rb").read(65_536), digest_size=8).hexdigest()
+        self.name = f"import {head} {self.size} {sorted(reading.renamed.items())}"
+        self.taken = self.refused = 0
+
+    def run(self) -> None:
+        """Everything from where it stopped, folded; prints what it came to."""
+        start = self.store.write(lambda cn: log.progress(cn, self.name))
+        bar = tqdm(total=self.size, initial=start, unit="B", unit_scale=True, desc=self.file.name)
+        with bar, self.file.open("rb") as lines, self._rejects(start) as rejects:
+            batch: list[Event] = []
+            offset = start
+            for offset, row in rows(lines, self.file, start):
+                self._take(row, batch, rejects)
+                if len(batch) >= BATCH:
+                    self._store(batch, offset)
+                    bar.update(offset - bar.n)
+            self._store(batch, offset)
+            bar.update(self.size - bar.n)
+        self._fold()
+        print(f"{self.file}: {self.taken:,} events taken, {self.refused:,} lines rejected")
+        if not self.refused and not start:
+            os.unlink(f"{self.file}.rejects")
+
+    def _rejects(self, start: int) -> Any:
+        return open(f"{self.file}.rejects", "a" if start else "w", encoding="utf-8")
+
+    def _take(self, row: dict[str, Any], batch: list[Event], rejects: io.TextIOBase) -> None:
+        try:
+            if "" in row:
+                raise errors.Invalid("line", str(row[""]))
+            batch.append(history.event_of(row, self.reading))
+        except errors.RetagError as error:
+            self.refused += 1
+            rejects.write(json.dumps({"reason": str(error), "line": row}) + "\n")
+
+    def _store(self, batch: list[Event], offset: int) -> None:
+        """Append, fold, and note how far the file is in; what is appended twice counts once."""
+        if batch:
+            self.store.append(batch, ())
+            self.taken += len(batch)
+            self._fold()
+            batch.clear()
+        self.store.write(lambda cn: log.set_progress(cn, self.name, offset))
+
+    def _fold(self) -> None:
+        while self.store.waiting()[0]:
+            self.store.fold(database.now_ms(), BATCH)

@@ -1,0 +1,60 @@
+"""retag keys."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sqlite3
+from datetime import UTC, datetime
+
+from retag.cli import database
+from retag.store import registry
+
+ABOUT = """Make, list and revoke API keys.
+
+    retag keys create --scope events:write --name shop-backend
+    retag keys list
+    retag keys revoke PREFIX
+
+A key is shown once, when it is made; what is kept is its hash and its public prefix.
+Scopes: events:write, audiences:read, audiences:write, exports:read, admin (all of them)."""
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="make a key and show it once")
+    create.add_argument(
+        "--scope", action="append", required=True, choices=registry.SCOPES, help="may be repeated"
+    )
+    create.add_argument("--name", default="", help="what the key is for")
+    revoke = actions.add_parser("revoke", help="refuse a key from now on")
+    revoke.add_argument("prefix", help="its public prefix, as `list` shows it")
+    for one in (create, revoke, actions.add_parser("list", help="show every key, without its secret")):
+        database.option(one)
+
+
+def run(args: argparse.Namespace) -> int:
+    with database.opened(args) as cn:
+        ACTIONS[args.action](cn, args)
+    return 0
+
+
+def create(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
+    account, now, entropy = database.account(cn), database.now_ms(), secrets.token_bytes(40)
+    name = args.name or ", ".join(args.scope)
+    print(database.write(cn, lambda cn: registry.create_key(cn, account, name, args.scope, now, entropy)))
+
+
+def show(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
+    for key in registry.list_keys(cn):
+        made = datetime.fromtimestamp(key.created / 1000, UTC).strftime("%Y-%m-%d")
+        state = "revoked" if key.revoked else "in use"
+        print(f"{key.prefix}  {made}  {state:8}{' '.join(key.scopes)}  {key.name}")
+
+
+def revoke(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
+    database.write(cn, lambda cn: registry.revoke_key(cn, args.prefix, database.now_ms()))
+    print(f"{args.prefix} is revoked")
+
+
+ACTIONS = {"create": create, "list": show, "revoke": revoke}

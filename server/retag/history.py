@@ -1,0 +1,90 @@
+"""History: a line of past events, as a file has it, becomes an event. Pure.
+
+Columns (`--map theirs=ours` renames): `event` (default pagevisit), `time` (required), `visitor` or an
+identifier (`em`, `ph`, `external_id`), `event_id`, `url`, and anything else as event data. A visitor's name
+in the file makes their id, so the same name is the same visitor in every import. Without `event_id` the line's
+own content is its id: importing again is a no-op at any age.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from retag import errors, fields, people, scrub
+from retag.events import PLATFORMS, SOURCES, Event, canonical
+from retag.ingest import name_of
+
+OWN = ("event", "time", "visitor", "event_id", "url", "platform")
+SPANS = ((1e11, 1000), (1e14, 1), (1e17, 1e-3))
+"""A number below the first is seconds, milliseconds or microseconds: what to multiply by."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """How one file is read: the account, renamed columns, and ms to add to every time."""
+
+    account: int
+    renamed: Mapping[str, str]
+    now: int
+    shift: int = 0
+
+
+def event_of(row: Mapping[str, Any], reading: Reading) -> Event:
+    """One event; errors.Invalid says what is wrong with the row."""
+    given = {reading.renamed.get(key, key): value for key, value in row.items() if value not in (None, "")}
+    time = time_of(given.get("time")) + reading.shift
+    if time > reading.now:
+        raise errors.Invalid("time", "is in the future")
+    name = name_of(str(given.get("event", "pagevisit")))
+    if name is None:
+        raise errors.Invalid("event", "must be 1 to 100 of A-Z a-z 0-9 _ -")
+    shown = people.identifiers(given)
+    who = given.get("visitor") or (shown[0][1] if shown else None)
+    if who is None:
+        raise errors.Invalid("visitor", "is missing, and so is every identifier")
+    data = {key: value for key, value in given.items() if key not in OWN and key not in people.SPELLINGS}
+    cleaned = fields.clean(data)
+    return Event(
+        account=reading.account,
+        tag=0,
+        visitor=visitor_of(reading.account, str(who)),
+        name=canonical(name),
+        time=time,
+        received=reading.now,
+        event_id=str(given.get("event_id") or _fingerprint(row))[:256],
+        source=SOURCES["file_upload"],
+        platform=PLATFORMS.get(str(given.get("platform", "web")), PLATFORMS["web"]),
+        url=scrub.url(str(given.get("url", ""))),
+        data=msgspec.json.encode(cleaned) if cleaned else b"",
+        people=msgspec.json.encode(shown) if shown else b"",
+        context=b"",
+    )
+
+
+def visitor_of(account: int, who: str) -> bytes:
+    """The id of a visitor whom a file names: UUIDv8, from the name alone (RFC 9562 §5.8)."""
+    found = bytearray(hashlib.blake2b(f"{account}/{who}".encode("utf-8", "replace"), digest_size=16).digest())
+    found[6] = found[6] & 0x0F | 0x80
+    found[8] = found[8] & 0x3F | 0x80
+    return bytes(found)
+
+
+def _fingerprint(row: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(msgspec.json.encode(row, order="deterministic"), digest_size=16).hexdigest()
+
+
+def time_of(value: Any) -> int:
+    """UTC ms from a Unix number (s, ms or µs) or an ISO 8601 text, which is UTC when it names no zone."""
+    number = fields.number(value)
+    if number is not None and math.isfinite(number) and 0 < number < SPANS[-1][0]:
+        return int(number * next(factor for most, factor in SPANS if number < most))
+    try:
+        found = datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        raise errors.Invalid("time", f"must be a Unix time or ISO 8601, not {str(value)[:40]!r}") from None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
