@@ -6,7 +6,7 @@ import pytest
 
 from retag.errors import Invalid
 from retag.rules import Book, Fact, echo, parse
-from retag.windows import ALWAYS, DAY, EVER, MINUTE, NEVER, Window, both, either
+from retag.windows import DAY, EVER, MINUTE, NEVER, Window, either
 
 T = 1_700_000_000_000
 
@@ -99,11 +99,8 @@ def test_since_survives_renewal_and_ends_with_a_gap():
 
 
 def test_windows_join():
-    """All is the overlap, any the stretch that closes last; nothing joined is always, respectively never."""
+    """Any of them is the stretch that closes last; nothing joined is never."""
     one, two, three = Window(0, 10), Window(5, 20), Window(30, 40)
-    assert both([one, two]) == Window(5, 10)
-    assert both([one, three]) is NEVER
-    assert both([]) == ALWAYS
     assert either([one, two]) == Window(0, 20)
     assert either([one, two, three]) == three
     assert either([NEVER]) is either([]) is NEVER

@@ -33,27 +33,18 @@ class Window(msgspec.Struct, frozen=True, gc=False, order=True):
 
 NEVER = Window(EVER, EVER)
 
-ALWAYS = Window(-EVER, EVER)
-
 
 def after(start: int, span: int) -> int:
     """The instant `span` ms after `start`; EVER when the span is endless."""
     return EVER if span >= EVER else start + span
 
 
-def both(windows: Iterable[Window]) -> Window:
-    """While all of them hold; ALWAYS for none of them."""
-    opens, closes = -EVER, EVER
-    for window in windows:
-        opens, closes = max(opens, window.opens), min(closes, window.closes)
-    return Window(opens, closes) if opens < closes else NEVER
-
-
 def either(windows: Iterable[Window]) -> Window:
     """The unbroken stretch, during which at least one holds, that closes last; NEVER for none of them."""
-    latest = sorted((w for w in windows if not w.empty), key=lambda w: w.closes, reverse=True)
-    if not latest:
-        return NEVER
+    latest = [w for w in windows if w.opens < w.closes]
+    if len(latest) <= 1:
+        return latest[0] if latest else NEVER
+    latest.sort(key=lambda w: w.closes, reverse=True)
     opens, closes = latest[0].opens, latest[0].closes
     for window in latest:
         if window.closes >= opens:

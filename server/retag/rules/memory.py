@@ -32,7 +32,7 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
 
     def add(self, memory: Memory, time: int, value: float) -> Memory:
         """The memory with one more match. Unchanged (the same list) when the match adds nothing."""
-        if self.plain:
+        if self.count == 1 and self.total is None:
             return memory if memory and memory[0][0] >= time else [[time, 0]]
         return self.merge(memory, [[time, value if self.total is not None else 0]])
 

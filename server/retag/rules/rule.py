@@ -14,7 +14,7 @@ import msgspec
 
 from retag.rules.clause import Clause
 from retag.rules.memory import Memory
-from retag.windows import NEVER, Window, both, either
+from retag.windows import EVER, NEVER, Window, either
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -39,21 +39,24 @@ class Rule(msgspec.Struct, frozen=True):
         `held` is the window before: an unbroken membership keeps its opening, which the bounded memories no
         longer know.
         """
-        windows = [clause.recall.window(memories[i]) for i, clause in enumerate(self.clauses)]
-        parts = [windows[i] for i in self.must]
-        if self.any_:
-            some = [windows[i] for i in self.any_]
-            parts.append(some[0] if len(some) == 1 else either(some))
-        window = parts[0] if len(parts) == 1 else both(parts)
-        if window is NEVER:
+        clauses = self.clauses
+        opens, closes = -EVER, EVER
+        for i in self.must:
+            one = clauses[i].recall.window(memories[i])
+            opens, closes = max(opens, one.opens), min(closes, one.closes)
+        if self.any_ and opens < closes:
+            some = either([clauses[i].recall.window(memories[i]) for i in self.any_])
+            opens, closes = max(opens, some.opens), min(closes, some.closes)
+        if opens >= closes:
             return NEVER
-        opens = window.opens
         if held is not None and held.opens < opens <= held.closes:
             opens = held.opens
         for i in self.none:
-            if not windows[i].empty:
-                opens = max(opens, windows[i].closes)
-        return Window(opens, window.closes) if opens < window.closes else NEVER
+            if memories[i]:
+                one = clauses[i].recall.window(memories[i])
+                if one.opens < one.closes:
+                    opens = max(opens, one.closes)
+        return Window(opens, closes) if opens < closes else NEVER
 
     def last(self, memories: Sequence[Memory]) -> int:
         """The latest match of the clauses that must or may hold, UTC ms; 0 when there is none."""
