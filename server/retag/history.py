@@ -2,8 +2,8 @@
 
 Columns (`--map theirs=ours` renames): `event` (default pagevisit), `time` (required), `visitor` or an
 identifier (`em`, `ph`, `external_id`), `event_id`, `url`, and anything else as event data. A visitor's name
-in the file makes their id, so the same name is the same visitor in every import. Without `event_id` the line's
-own content is its id: importing again is a no-op at any age.
+in the file makes their id, so the same name is the same visitor in every import. Without `event_id` the
+line's own content is its id: importing again is a no-op at any age.
 """
 
 from __future__ import annotations

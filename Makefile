@@ -1,0 +1,39 @@
+# make run: serve on http://127.0.0.1:8000 with a database under ./retag-data.  make test: everything.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run install test check clean
+
+run: .venv/installed
+	@$(BIN)/retag serve
+
+install: .venv/tested .venv-sdk/installed
+
+test: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+check: .venv/tested
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,actalike]'
+	@test -x /usr/bin/chromium || $(BIN)/playwright install chromium
+	@touch $@
+
+# The official SDK pins old dependencies, so it has an environment of its own.
+.venv-sdk/installed:
+	test -x .venv-sdk/bin/python || $(PYTHON) -m venv .venv-sdk
+	.venv-sdk/bin/pip install --quiet --disable-pip-version-check pinterest-api-sdk==0.2.7
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-sdk build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
