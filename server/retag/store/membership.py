@@ -41,7 +41,7 @@ class Mark(msgspec.Struct, gc=False):
 
 def match_plain(mark: Mark, time: int, retention: int) -> None:
     """One more match of the single plain clause of a rule."""
-    if time > mark.last:
+    if time > mark.last or mark.opens >= mark.closes:
         # An unbroken membership keeps its opening.
         if not (mark.opens < time <= mark.closes):
             mark.opens = time
