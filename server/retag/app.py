@@ -1,4 +1,4 @@
-"""The composition root: settings become a Starlette app and a server. The only place that knows everything."""
+"""The composition root: settings become a Starlette app and a server. The one place that knows everything."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gc
 import logging
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,13 +17,12 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from retag import errors
-from retag.ingest import Door, tag_of
+from retag.ingest import Door
 from retag.journal import Journal
 from retag.keyring import Keyring
 from retag.screen import Policy, Tag
 from retag.settings import Settings
 from retag.store import registry
-from retag.store import tags as tags_of
 from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
@@ -87,16 +86,16 @@ def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
 @contextlib.asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Open everything in the order of the river, close it in the other."""
-    try:
-        async with contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
             await opened(app.state, stack)
-            yield
-    except errors.RetagError as error:
-        log.critical("%s", error)
-        raise
-    except Exception:
-        log.critical("cannot start", exc_info=True)
-        raise
+        except errors.RetagError as error:
+            log.critical("%s", error)
+            raise
+        except Exception:
+            log.critical("cannot start", exc_info=True)
+            raise
+        yield
 
 
 async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
@@ -121,7 +120,7 @@ def registry_of(cn: sqlite3.Connection) -> tuple[dict[int, Tag], list[bytes]]:
 
 
 def compose_door(state: Any, tags: dict[int, Tag], keys: list[bytes]) -> None:
-    """The door, and how the API tells it of changed tags."""
+    """The door; the API tells it of changed tags by setting `state.door.tags`."""
     settings: Settings = state.settings
     ring = Keyring(keys)
     policy = Policy(dnt=settings.dnt, internal=settings.internal)
@@ -129,12 +128,6 @@ def compose_door(state: Any, tags: dict[int, Tag], keys: list[bytes]) -> None:
     answers = Answers(door, Letters(ring))
     peers = Peers(settings.trusted_proxies)
     state.collect = Collect(door, state.journal, state.gate, peers, answers, state.arrivals)
-
-    def reload_tags(rows: Sequence[tuple[Any, ...]]) -> None:
-        found = [tags_of.decode(row) for row in rows]
-        door.tags = {one.id: tag_of(one.id, one.account, one.status, one.config) for one in found}
-
-    state.reload_tags = reload_tags
 
 
 def serve(settings: Settings, on_start: Callable[[str], None] = lambda _: None) -> None:
