@@ -1,6 +1,6 @@
 """How fast is the door? One core for the server, one for wrk, everything in one run.
 
-    python benchmarks/collect.py [--seconds 8] [--connections 64] [--profile FILE]
+    python benchmarks/collect.py [--seconds 8] [--connections 64] [--only raw,nginx,door,river]
 
 The same beacon, a page view of 300 bytes by one of 10,000 visitors with a signed cookie, goes to:
 
@@ -42,7 +42,8 @@ function init(args)
   for i, cookie in ipairs(cookies) do
     local headers = {}
     headers["Content-Type"] = "text/plain;charset=UTF-8"
-    headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36"
+    headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)" ..
+      " Chrome/143.0.0.0 Safari/537.36"
     headers["Referer"] = "https://shop.example/"
     headers["Accept"] = "*/*"
     headers["Accept-Encoding"] = "gzip, deflate, br"
@@ -132,7 +133,8 @@ def load(port: int, script: Path | None, seconds: int, connections: int, path: s
     """wrk's word: requests a second, p50 and p99 in ms, requests, answers that were not 2xx."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["-s", str(script)] if script else []
-    text = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], check=True, capture_output=True, text=True).stdout
+    address = f"http://127.0.0.1:{port}{path}"
+    text = subprocess.run([*command, address], check=True, capture_output=True, text=True).stdout
     unit = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
     def latency(name: str) -> float:
@@ -164,7 +166,8 @@ class Behind(threading.Thread):
     def run(self) -> None:
         os.sched_setaffinity(threading.get_native_id(), {int(LOAD_CORE)})
         cn = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None)
-        sql = "SELECT (SELECT coalesce(max(seq), 0) FROM log), coalesce((SELECT value FROM progress WHERE name = 'folded'), 0)"
+        folded_to = "coalesce((SELECT value FROM progress WHERE name = 'folded'), 0)"
+        sql = f"SELECT (SELECT coalesce(max(seq), 0) FROM log), {folded_to}"
         heads: list[tuple[float, int]] = []
         while not self.done:
             head, folded = cn.execute(sql).fetchone()
@@ -185,7 +188,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def prepare(folder: Path) -> tuple[str, Path]:
+def prepare(folder: Path) -> tuple[str, Path | None]:
     """A fresh database with a tag and 10,000 signed visitors: (path, wrk script)."""
     import msgspec
 
@@ -224,7 +227,8 @@ def add_audiences(port: int, made: dict[str, Any]) -> None:
     for number, rule in enumerate(RULES):
         body = {"name": f"Audience {number}", "audience_type": "VISITOR", "rule": rule}
         request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/v5/ad_accounts/{made['ad_account_id']}/audiences", json.dumps(body).encode(),
+            f"http://127.0.0.1:{port}/v5/ad_accounts/{made['ad_account_id']}/audiences",
+            json.dumps(body).encode(),
             {"authorization": f"Bearer {made['api_key']}", "content-type": "application/json"},
         )  # fmt: skip
         try:
@@ -249,7 +253,9 @@ def show(name: str, found: dict[str, float], ceiling: float, more: str = "") -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--only", default="raw,nginx,door,river")
@@ -279,7 +285,7 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
                 print("nginx  is not installed")
                 continue
             (own / "nginx.conf").write_text(NGINX % {"folder": own, "port": port})
-            command, script = [str(shutil.which("nginx")), "-c", str(own / "nginx.conf")], None  # type: ignore[assignment]
+            command, script = [str(shutil.which("nginx")), "-c", str(own / "nginx.conf")], None
         before = rows(path)
         with Running(command, port, "/healthz"):
             behind = Behind(path)

@@ -1,7 +1,7 @@
 """Devices: user agent -> device class and, for a bot, the reason. The only import of user_agents.
 
-The parser takes up to milliseconds, so the door remembers what it found and looks up unseen strings off the hot
-path. user_agents' list of robots is years behind; PATTERN is what its misses have in common.
+The parser takes up to milliseconds, so the door remembers what it found and looks up unseen strings off the
+hot path. user_agents' list of robots is years behind; PATTERN is what its misses have in common.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ import user_agents
 
 LIMIT = 512
 """Characters looked at: a crafted longer one would cost 90 ms."""
-PATTERN = re.compile(
-    r"bot(?![a-z]*(?:tle|any|h))|crawl|spider|slurp|scrap|fetch(?!er/\d+ cfnetwork)|headless|phantom|puppeteer|playwright"
-    r"|selenium|webdriver|lighthouse|pagespeed|pingdom|monitor|uptime|check(?:er|host|ly)?\b|validator|preview|archiv"
-    r"|feed|rss|reader|proxy|curl|wget|libwww|python|perl|ruby|java/|jakarta|okhttp|go-http|axios|node-fetch|undici"
-    r"|httpclient|http_request|guzzle|aiohttp|httpx|scan|search|index|harvest|extract|collect|facebookexternalhit"
-    r"|facebookcatalog|whatsapp|telegram|embedly|quora|outbrain|vkshare|skypeuri|mediapartners|adsbot|google-|bing"
-    r"|yandex(?!search|.*yabrowser)|baidu(?!.*browser)|analy[sz]|seo|agent\b|synthetic|survey|audit|watcher|favicon|generator|optimizer|compatible;(?! msie)"
-    r"|inspector|gtmetrix|\.(?:com|io|org|net)\b|semrush|ahrefs|majestic|http://|https://|www\.|@",
-    re.IGNORECASE,
+ROBOTS = (
+    r"bot(?![a-z]*(?:tle|any|h))|crawl|spider|slurp|scrap|fetch(?!er/\d+ cfnetwork)",
+    r"headless|phantom|puppeteer|playwright|selenium|webdriver|lighthouse|pagespeed|gtmetrix|inspector",
+    r"pingdom|monitor|uptime|check(?:er|host|ly)?\b|synthetic|watcher|validator|audit|survey|analy[sz]|seo",
+    r"preview|archiv|feed|rss|reader|proxy|favicon|generator|optimizer|scan|search|index|harvest|extract|collect",
+    r"curl|wget|libwww|python|perl|ruby|java/|jakarta|okhttp|go-http|axios|node-fetch|undici|httpclient",
+    r"http_request|guzzle|aiohttp|httpx|agent\b|compatible;(?! msie)|http://|https://|www\.|\.(?:com|io|org|net)\b|@",
+    r"facebookexternalhit|facebookcatalog|whatsapp|telegram|embedly|quora|outbrain|vkshare|skypeuri",
+    r"mediapartners|adsbot|google-|bing|yandex(?!search|.*yabrowser)|baidu(?!.*browser)|semrush|ahrefs|majestic",
 )
-PEOPLE = re.compile(
-    r"cubot|instagram|fban|fbav|pinterest/|gsa/|yabrowser|bingweb|bingsapphire|baiduboxapp|duckduckgo/|snapchat|tiktok"
-    r"|twitter for|line/|kakaotalk|micromessenger|linkedinapp|electron|samsungbrowser|ucbrowser|ecosia android@|mobile dc",
-    re.IGNORECASE,
+PATTERN = re.compile("|".join(ROBOTS), re.IGNORECASE)
+APPS = (
+    r"cubot|instagram|fban|fbav|pinterest/|gsa/|yabrowser|bingweb|bingsapphire|baiduboxapp|duckduckgo/|snapchat",
+    r"tiktok|twitter for|line/|kakaotalk|micromessenger|linkedinapp|electron|samsungbrowser|ucbrowser",
+    r"ecosia android@|mobile dc",
 )
+PEOPLE = re.compile("|".join(APPS), re.IGNORECASE)
 """Apps with a browser inside, and a phone called Cubot, whose strings look like PATTERN's."""
 
 

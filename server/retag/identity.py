@@ -31,7 +31,8 @@ def mint(now_ms: int, entropy: bytes) -> bytes:
         raise errors.Invalid("entropy", "must be at least 10 random bytes")
     number = int.from_bytes(entropy[:10], "big")
     high, low = number >> 68, number & ((1 << 62) - 1)
-    return (((now_ms & ((1 << 48) - 1)) << 80) | (7 << 76) | (high << 64) | (2 << 62) | low).to_bytes(16, "big")
+    time = (now_ms & ((1 << 48) - 1)) << 80
+    return (time | (7 << 76) | (high << 64) | (2 << 62) | low).to_bytes(16, "big")
 
 
 class Signer:
@@ -77,7 +78,7 @@ def _signer(key: bytes, salt: bytes) -> Itsdangerous:
 
 
 def cookie_header(value: str, secure: bool) -> str:
-    """A Set-Cookie value; an empty `value` clears it. `__Host-` needs Secure, which loopback over http lacks."""
+    """A Set-Cookie value; an empty `value` clears it. `__Host-` needs Secure, which plain loopback lacks."""
     name, flag = (COOKIE, "Secure; ") if secure else (PLAIN_COOKIE, "")
     age = MAX_AGE if value else 0
     return f"{name}={value}; Max-Age={age}; Path=/; {flag}HttpOnly; SameSite=Lax"

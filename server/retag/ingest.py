@@ -27,11 +27,12 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LATEST = 7 * DAY
 MOST_KNOWN = 20_000
 ALIASES: Mapping[str, str] = {
-    "page": INIT, "": INIT, "pageload": INIT, "pageview": "pagevisit", "purchase": "checkout", "buy": "checkout",
-    "pay": "checkout", "payment": "checkout", "ordercompleted": "checkout", "completepayment": "checkout",
-    "begincheckout": "initiatecheckout", "viewitem": "viewcontent", "viewitemlist": "viewcategory",
-    "completeregistration": "signup", "register": "signup", "generatelead": "lead", "addtobasket": "addtocart",
-}  # fmt: skip
+    **dict.fromkeys(("", "page", "pageload"), INIT),
+    **dict.fromkeys(("purchase", "buy", "pay", "payment", "ordercompleted", "completepayment"), "checkout"),
+    **dict.fromkeys(("completeregistration", "register"), "signup"),
+    **{"pageview": "pagevisit", "viewitem": "viewcontent", "viewitemlist": "viewcategory"},
+    **{"addtobasket": "addtocart", "begincheckout": "initiatecheckout", "generatelead": "lead"},
+}
 """Other platforms' names, and what Pinterest's tag helper reads them as."""
 CLICK = re.compile(r"[?&]epik=([^&#]{1,400})")
 
@@ -39,7 +40,7 @@ CLICK = re.compile(r"[?&]epik=([^&#]{1,400})")
 class Intake(msgspec.Struct, frozen=True):
     """What one request holds. `outcomes` counts refusals and `apart`; `events` count once they are on disk.
 
-    `fresh` is whether the visitor was minted for this request; `forget` whether the browser should drop its id.
+    `fresh` is whether the visitor was minted for this request; `forget` whether the browser should drop it.
     """
 
     events: tuple[Event, ...] = ()
@@ -125,9 +126,15 @@ class Door:
                 reasons.append("ed, pd or ad could not be read and was left out")
         known = bool(events) or (not wanted and not outcomes)
         return Intake(
-            tuple(events), tuple(apart), outcomes, tuple(reasons), visitor if known else None, fresh and known, tag,
-            gone == "erased",
-        )  # fmt: skip
+            events=tuple(events),
+            apart=tuple(apart),
+            outcomes=outcomes,
+            reasons=tuple(reasons),
+            visitor=visitor if known else None,
+            fresh=fresh and known,
+            tag=tag,
+            forget=gone == "erased",
+        )
 
     def _visitor(self, hit: Hit, tag: Tag, beacon: Beacon, entropy: bytes) -> tuple[bytes, bool]:
         """`(id, whether it is new)`: the cookie's, else the one handed to this tag's page, else a new one."""

@@ -121,10 +121,7 @@ def click(text: str) -> str | None:
 READERS: Mapping[str, Callable[[str], str | None]] = {
     "em": email, "ph": phone, "external_id": external, "hashed_maids": maid, "click_id": click,
 }  # fmt: skip
-SPELLINGS = {
-    "em": "em", "email": "em", "ph": "ph", "phone": "ph", "external_id": "external_id", "hashed_maids": "hashed_maids",
-    "click_id": "click_id", "epik": "click_id",
-}  # fmt: skip
+SPELLINGS = {**{name: name for name in KINDS}, "email": "em", "phone": "ph", "epik": "click_id"}
 
 
 def identifiers(given: Mapping[str, Any]) -> list[tuple[int, str]]:

@@ -57,7 +57,7 @@ def _card(match: re.Match[str]) -> str:
 
 
 def url(address: str, more: Collection[str] = ()) -> str:
-    """An http address with the listed parameters alone, masked, at most URL_LIMIT characters; '' for others."""
+    """An http address with the listed parameters alone, masked, URL_LIMIT at most; '' for any other."""
     try:
         parts = urlsplit(address.strip()[: 4 * URL_LIMIT])
         host = parts.hostname or ""

@@ -7,7 +7,6 @@ any other at once. So every event is counted exactly once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -40,7 +39,7 @@ class Arrivals:
     def __init__(self) -> None:
         self.counts: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
         self.seen = 0
-        self._ring: deque[tuple[int, int, Intake, Mapping[str, int]]] = deque(maxlen=KEPT)
+        self._ring: deque[tuple[int, int, Intake, dict[str, int]]] = deque(maxlen=KEPT)
 
     def note(self, now: int, intake: Intake, outcomes: dict[str, int]) -> None:
         """One request and the outcome of each of its events."""

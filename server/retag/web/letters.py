@@ -1,7 +1,7 @@
 """How a browser is told its id: by the cookie, and by `Pin-Unauth` for pages on another site.
 
-One cookie serves all tags of an ad account. Where the shop's page is on another site the cookie is blocked, and
-the signed id goes out in a header that only pages on the tag's own domains may read.
+One cookie serves all tags of an ad account. Where the shop's page is on another site the cookie is blocked,
+and the signed id goes out in a header that only pages on the tag's own domains may read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """User agents nobody has seen: classified in one worker thread, each once, however many ask at once.
 
-A crafted one costs milliseconds (https://github.com/ua-parser/uap-core/security/advisories), so it must not run
-on the loop; and a flood of new ones must not queue up without end.
+A crafted one costs milliseconds (https://github.com/ua-parser/uap-core/security/advisories), so it must not
+run on the loop; and a flood of new ones must not queue up without end.
 """
 
 from __future__ import annotations
