@@ -26,7 +26,7 @@ from retag.store import registry
 from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
-from retag.web import api, serving
+from retag.web import api, serving, tagfile
 from retag.web.answers import Answers
 from retag.web.api import exports
 from retag.web.arrivals import Arrivals
@@ -73,6 +73,7 @@ def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
     """Every address but the door's, which `Retag` answers first."""
     console = Console(arrivals)
     return [
+        *tagfile.routes(),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", Metrics(arrivals, health).answer),

@@ -1,0 +1,33 @@
+// Nothing of ours may throw into the page, and nothing of the page's may stop us: prototypes are tampered with,
+// storage throws on property access (https://github.com/segmentio/analytics.js/issues/478), globals are frozen.
+
+export const win = window;
+export const doc = document;
+export const nav = navigator;
+
+/** The result of `run`, or `otherwise` when it throws. */
+export const attempt = (run, otherwise) => {
+  try {
+    return run();
+  } catch (_) {
+    return otherwise;
+  }
+};
+
+/** JSON, also where Prototype.js before 1.7 gave arrays a `toJSON` that writes them as strings. */
+export const json = (value) => {
+  const proto = Array.prototype;
+  const theirs = proto.toJSON;
+  if (theirs) delete proto.toJSON;
+  const text = JSON.stringify(value);
+  if (theirs) proto.toJSON = theirs;
+  return text;
+};
+
+/** 32 hex digits from the browser's generator: `Math.random` is stubbed on some pages. */
+export const random = () =>
+  crypto.getRandomValues(new Uint32Array(4)).reduce((text, part) => text + part.toString(36), '');
+
+/** Listen for an event; a listener that throws is ours to swallow. */
+export const on = (target, name, run) =>
+  attempt(() => target.addEventListener(name, (event) => attempt(() => run(event)), true));
