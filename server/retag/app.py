@@ -37,6 +37,7 @@ from retag.web.health import Health
 from retag.web.letters import Letters
 from retag.web.metrics import Metrics
 from retag.web.peers import Peers
+from retag.web.privacy import Privacy
 
 log = logging.getLogger("retag")
 
@@ -79,6 +80,7 @@ def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
         Route("/metrics", Metrics(arrivals, health).answer),
         Route("/console", console.show),
         Route("/console/feed", console.feed),
+        *Privacy().routes(),
         Route("/", lambda _: RedirectResponse("/shop/")),
         *api.routes(*exports.ROWS),
     ]

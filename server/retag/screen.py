@@ -17,6 +17,8 @@ from retag.hits import Hit
 from retag.wire import Beacon
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+OPTED_OUT = "opted-out"
+"""The cookie of a browser that opted out: a wish, no id."""
 NO = frozenset(("0", "false", "denied", "no"))
 YES = frozenset(("1", "true", "granted", "yes"))
 
@@ -93,6 +95,8 @@ def prefetched(case: Case) -> str | None:
 def opted_out(case: Case) -> str | None:
     if case.hit.gpc:
         return "Sec-GPC: 1"
+    if "retag=" + OPTED_OUT in case.hit.cookie:
+        return "the browser opted out"
     if case.policy.dnt and case.hit.dnt:
         return "DNT: 1"
     return "opt_out_type LDP" if "LDP" in str(case.beacon.pd.get("opt_out_type", "")) else None

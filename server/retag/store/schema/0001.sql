@@ -145,3 +145,10 @@ CREATE TABLE likeness (
 CREATE TABLE likeness_member (
     visitor BLOB NOT NULL, build INTEGER NOT NULL, PRIMARY KEY (visitor, build)
 ) STRICT, WITHOUT ROWID;
+
+-- Consent changes with their proof: when, by which mechanism, and the string it gave.
+CREATE TABLE consent_log (
+    id INTEGER PRIMARY KEY, account INTEGER NOT NULL, visitor BLOB NOT NULL, at INTEGER NOT NULL,
+    granted INTEGER NOT NULL, mechanism TEXT NOT NULL, proof TEXT NOT NULL
+) STRICT;
+CREATE INDEX consent_visitor ON consent_log (visitor);

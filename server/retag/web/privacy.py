@@ -1,0 +1,159 @@
+"""What a visitor may ask of the shop: what is known of me, forget me, leave me alone, and my consent.
+
+The visitor is whoever the browser's cookie names: nothing else can name one here. An opted-out browser keeps a
+cookie without an id, so that it stays opted out and nobody can follow it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from retag import errors, identity, upkeep
+from retag.screen import OPTED_OUT
+from retag.store import sqlite
+from retag.web.api import visitors
+from retag.web.api.call import decode, read_body, refusal, reply
+from retag.web.cors import Cors
+
+LIMIT = 16 << 10
+GPC = {"gpc": True, "lastUpdate": "2026-11-24"}
+"""https://w3c.github.io/gpc/#gpc-support-resource"""
+Text = Annotated[str, msgspec.Meta(max_length=4000)]
+
+
+class Consent(msgspec.Struct):
+    """A change of consent and its proof: how it was asked (`tcf`, `banner`, …) and the string it gave."""
+
+    granted: bool
+    mechanism: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    proof: Text = ""
+
+
+class Me(msgspec.Struct, frozen=True):
+    """The visitor that a cookie names, None without one."""
+
+    account: int
+    visitor: bytes
+
+
+class Privacy:
+    """The visitor's routes."""
+
+    def __init__(self) -> None:
+        self.cors = Cors()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/.well-known/gpc.json", self.support),
+            Route("/privacy/me", self.known, methods=["GET"]),
+            Route("/privacy/me", self.erase, methods=["DELETE"]),
+            Route("/privacy/opt-out", self.opt_out, methods=["POST"]),
+            Route("/privacy/opt-out", self.opt_in, methods=["DELETE"]),
+            Route("/privacy/consent", self.consent, methods=["POST"]),
+            Route("/privacy/{rest:path}", self.preflight, methods=["OPTIONS"]),
+        ]
+
+    async def support(self, _: Request) -> Response:
+        """We honour Global Privacy Control."""
+        return reply(GPC, {})
+
+    async def known(self, request: Request) -> Response:
+        """Everything held of this browser's visitor: events, kinds of identifiers, audiences and why."""
+        me = named(request)
+        if me is None:
+            return self._answer(request, {"visitor_id": None})
+        path = request.app.state.settings.path
+        return self._answer(request, await asyncio.to_thread(look, path, me))
+
+    async def erase(self, request: Request) -> Response:
+        """Erase this browser's visitor everywhere, and its cookie."""
+        me = named(request)
+        if me is not None:
+            await write(request, lambda cn, now: upkeep.erase(cn, me.account, me.visitor, now))
+        return self._answer(request, {"erased": me is not None}, cookie="")
+
+    async def opt_out(self, request: Request) -> Response:
+        """In no audience from now on; the cookie keeps the wish and no id."""
+        me = named(request)
+        if me is not None:
+            await write(request, lambda cn, now: upkeep.opt_out(cn, me.visitor, now))
+        return self._answer(request, {"opted_out": True}, cookie=OPTED_OUT)
+
+    async def opt_in(self, request: Request) -> Response:
+        """Take the wish back; the next visit is a new visitor."""
+        return self._answer(request, {"opted_out": False}, cookie="")
+
+    async def consent(self, request: Request) -> Response:
+        """Note a change of consent with its proof; a refusal takes the visitor out of every audience."""
+        try:
+            given = decode(await read_body(request, LIMIT), Consent)
+        except errors.RetagError as error:
+            return refusal(error, {})
+        except ClientDisconnect:
+            return Response(status_code=400)
+        me = named(request)
+        if me is not None:
+            await write(request, lambda cn, now: note(cn, me, given, now))
+        return self._answer(request, {"granted": given.granted, "noted": me is not None})
+
+    async def preflight(self, request: Request) -> Response:
+        answer = self._answer(request, {})
+        answer.headers["access-control-allow-methods"] = "GET, POST, DELETE, OPTIONS"
+        answer.headers["access-control-allow-headers"] = "content-type"
+        return answer
+
+    def _answer(self, request: Request, body: Any, cookie: str | None = None) -> Response:
+        """JSON for pages on any tag's domain, with credentials; nothing for strangers."""
+        answer = reply(body, {})
+        origin = request.headers.get("origin", "")
+        for tag in request.app.state.door.tags.values():
+            if self.cors.trusted(tag, origin):
+                answer.raw_headers.extend(self.cors.headers(tag, origin))
+                break
+        if cookie is not None:
+            for secure in (True, False):
+                answer.headers.append("set-cookie", identity.cookie_header(cookie, secure))
+        return answer
+
+
+def named(request: Request) -> Me | None:
+    """Whom the cookie names, by the keys of any of the accounts."""
+    state = request.app.state
+    value = identity.cookie_of(request.headers.get("cookie", ""))
+    for account in {tag.account for tag in state.door.tags.values()} if value else ():
+        visitor = state.door.keys.visitor(account).verify(value)
+        if visitor is not None:
+            return Me(account, visitor)
+    return None
+
+
+async def write(request: Request, job: Callable[[sqlite3.Connection, int], None]) -> None:
+    now = time.time_ns() // 1_000_000
+    await request.app.state.journal.write(lambda cn: job(cn, now))
+
+
+def look(path: str, me: Me) -> visitors.VisitorView:
+    """The same look-up that the account has."""
+    cn = sqlite.connect(path, readonly=True)
+    try:
+        return visitors.view(cn, me.account, [me.visitor], time.time_ns() // 1_000_000)
+    finally:
+        cn.close()
+
+
+def note(cn: sqlite3.Connection, me: Me, given: Consent, now: int) -> None:
+    """A row of the consent log, and what follows from it."""
+    cn.execute(
+        "INSERT INTO consent_log (account, visitor, at, granted, mechanism, proof) VALUES (?, ?, ?, ?, ?, ?)",
+        (me.account, me.visitor, now, given.granted, given.mechanism, given.proof),
+    )
+    (upkeep.opt_in if given.granted else upkeep.opt_out)(cn, me.visitor, now)

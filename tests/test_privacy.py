@@ -1,0 +1,89 @@
+"""What a visitor may ask: seen, forgotten, left alone; and nobody in another's name."""
+
+from __future__ import annotations
+
+import pathlib
+
+from door import Doorstep, standing
+
+
+async def cookie_of(door: Doorstep) -> dict[str, str]:
+    """The Cookie header of a visitor who has just come."""
+    answer = await door.beacon({"event": "addtocart"})
+    return {"cookie": answer.headers["set-cookie"].partition(";")[0]}
+
+
+async def test_gpc_support_is_published(tmp_path: pathlib.Path) -> None:
+    """https://w3c.github.io/gpc/#gpc-support-resource"""
+    async with standing(tmp_path) as door:
+        answer = await door.client.get("/.well-known/gpc.json")
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["gpc"] is True
+
+
+async def test_a_visitor_sees_what_is_held(tmp_path: pathlib.Path) -> None:
+    """By their own cookie alone."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        await door.client.get("/metrics")
+        door.client.cookies.clear()
+        seen = (await door.client.get("/privacy/me", headers=mine)).json()
+        assert (seen["events"], len(seen["visitor_id"])) == (1, 36)
+        assert (await door.client.get("/privacy/me")).json() == {"visitor_id": None}
+        forged = {"cookie": mine["cookie"][:-3] + "AAA"}
+        assert (await door.client.get("/privacy/me", headers=forged)).json() == {"visitor_id": None}
+
+
+async def test_a_visitor_is_erased_on_request(tmp_path: pathlib.Path) -> None:
+    """Rows and cookie go, and a late event does not bring them back."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        consent = {"granted": True, "mechanism": "tcf", "proof": "CPx"}
+        await door.client.post("/privacy/consent", json=consent, headers=mine)
+        answer = await door.client.request("DELETE", "/privacy/me", headers=mine)
+        assert answer.json() == {"erased": True}
+        assert all("Max-Age=0" in one for one in answer.headers.get_list("set-cookie"))
+        late = await door.beacon(headers=mine)
+        assert late.headers["retag-outcome"] == "erased=1"
+        assert await door.rows() == await door.rows("consent_log") == 0
+
+
+async def test_an_opted_out_browser_stays_so_without_an_id(tmp_path: pathlib.Path) -> None:
+    """Its old id counts for nothing either; taking the wish back makes a new visitor."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        answer = await door.client.post("/privacy/opt-out", headers=mine)
+        assert {one.partition(";")[0] for one in answer.headers.get_list("set-cookie")} == {
+            "__Host-retag=opted-out",
+            "retag=opted-out",
+        }
+        for cookie in (mine, {"cookie": "retag=opted-out"}):
+            assert (await door.beacon(headers=cookie)).headers["retag-outcome"] == "opted_out=1"
+        assert (await door.client.request("DELETE", "/privacy/opt-out")).status_code == 200
+        assert (await door.beacon()).headers["retag-outcome"] == "accepted=1"
+
+
+async def test_consent_changes_are_a_log_with_proof(tmp_path: pathlib.Path) -> None:
+    """Each change is a row; a refusal holds until consent is given again."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        for granted, outcome in ((False, "opted_out=1"), (True, "accepted=1")):
+            consent = {"granted": granted, "mechanism": "banner", "proof": "v1"}
+            answer = await door.client.post("/privacy/consent", json=consent, headers=mine)
+            assert answer.json() == {"granted": granted, "noted": True}
+            assert (await door.beacon(headers=mine)).headers["retag-outcome"] == outcome
+        rows = await door.state.reader.all(
+            "SELECT granted, mechanism, proof, at > 0 FROM consent_log ORDER BY id"
+        )
+        assert rows == [(0, "banner", "v1", 1), (1, "banner", "v1", 1)]
+        assert (await door.client.post("/privacy/consent", content=b"{", headers=mine)).status_code == 400
+
+
+async def test_only_the_shops_own_pages_may_read_it(tmp_path: pathlib.Path) -> None:
+    """Credentials go to listed origins; a stranger gets no CORS header at all."""
+    async with standing(tmp_path) as door:
+        await door.configure(domains=["shop.example"])
+        own = await door.client.get("/privacy/me", headers={"origin": "https://shop.example"})
+        assert own.headers["access-control-allow-origin"] == "https://shop.example"
+        other = await door.client.get("/privacy/me", headers={"origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
