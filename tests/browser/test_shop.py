@@ -34,7 +34,7 @@ def page():
         context.add_init_script(VISIBLE)
         errors = []
         one = context.new_page()
-        one.on("pageerror", lambda error: errors.append(error))
+        one.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 (Playwright cannot wrap a builtin)
         yield one
         browser.close()
         assert not errors
