@@ -1,7 +1,7 @@
 """What a visitor may ask of the shop: what is known of me, forget me, leave me alone, and my consent.
 
-The visitor is whoever the browser's cookie names: nothing else can name one here. An opted-out browser keeps a
-cookie without an id, so that it stays opted out and nobody can follow it.
+The visitor is whoever the browser's cookie names: nothing else can name one here. An opted-out browser keeps
+a cookie without an id, so that it stays opted out and nobody can follow it.
 """
 
 from __future__ import annotations
