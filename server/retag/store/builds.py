@@ -16,7 +16,7 @@ from retag.store import bulk, folding
 from retag.store.desk import Live, live_builds
 from retag.store.membership import Pair, match
 
-PART = 4_000
+PART = 1_000
 """Places of the log at a time within a slice."""
 PAGE = 500
 """Visitors of a customer list at a time."""
