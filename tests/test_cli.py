@@ -1,0 +1,108 @@
+"""The command line, as a process: what it prints is what scripts rely on."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from retag.cli import COMMANDS
+
+
+def run(folder, *arguments, status=0, stdin=None):
+    """Standard output of one command on the folder's database."""
+    command = [sys.executable, "-m", "retag", *arguments]
+    if arguments[0] not in ("settings", "--help"):
+        command += ["--database", f"sqlite:///{folder / 'retag.db'}"]
+    found = subprocess.run(command, capture_output=True, text=True, input=stdin, cwd=folder, check=False)
+    assert found.returncode == status, found.stderr
+    return found.stdout if status == 0 else found.stderr
+
+
+@pytest.fixture
+def made(tmp_path):
+    return json.loads(run(tmp_path, "init", "--json"))
+
+
+def test_init_keeps_its_ids_and_makes_a_new_key_each_time(tmp_path, made):
+    """As the contract has it."""
+    again = json.loads(run(tmp_path, "init", "--json"))
+    assert again.keys() == {"ad_account_id", "tag_id", "api_key"}
+    assert (again["ad_account_id"], again["tag_id"]) == (made["ad_account_id"], made["tag_id"])
+    assert again["api_key"] != made["api_key"]
+    assert (len(made["ad_account_id"]), len(made["tag_id"]), made["tag_id"][:2]) == (12, 13, "26")
+
+
+def test_keys_are_made_listed_and_revoked_and_never_shown_again(tmp_path, made):
+    """The list knows the prefix alone."""
+    key = run(tmp_path, "keys", "create", "--scope", "audiences:read", "--name", "reader").strip()
+    prefix = key.split("_")[2]
+    listed = run(tmp_path, "keys", "list")
+    assert prefix in listed
+    assert key not in listed
+    run(tmp_path, "keys", "revoke", prefix)
+    assert "revoked" in next(x for x in run(tmp_path, "keys", "list").splitlines() if x.startswith(prefix))
+    assert "No key" in run(tmp_path, "keys", "revoke", prefix, status=2)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_teaches(tmp_path, command):
+    """`--help` explains, and fits the terminal."""
+    found = subprocess.run(
+        [sys.executable, "-m", "retag", command, "--help"], capture_output=True, text=True, check=True
+    )
+    assert COMMANDS[command].ABOUT.splitlines()[0][:30] in found.stdout
+
+
+def test_without_a_database_the_remedy_is_named(tmp_path):
+    """One line, exit code 2."""
+    assert "retag init" in run(tmp_path, "keys", "list", status=2)
+
+
+def test_import_twice_is_import_once_and_bad_lines_are_explained(tmp_path, made):
+    """The good lines go in; the others stay in a file with their reasons."""
+    lines = [
+        '{"time": 1795000000, "visitor": "v1", "event": "add_to_cart", "value": "12.50"}',
+        '{"time": "2026-11-01T10:00:00Z", "em": "ann@mail.example", "event": "checkout", "order_id": "1"}',
+        '{"time": "yesterday", "visitor": "v1"}',
+        '{"time": 1795000000, "event": "lead"}',
+        "not json",
+    ]
+    file = tmp_path / "events.ndjson"
+    file.write_text("\n".join(lines))
+    assert "2 events taken, 3 lines rejected" in run(tmp_path, "import", str(file))
+    rejects = (tmp_path / "events.ndjson.rejects").read_text()
+    reasons = [json.loads(line)["reason"] for line in rejects.splitlines()]
+    assert [reason.split(":")[0] for reason in reasons] == ["time", "visitor", "line"]
+    assert "0 events taken" in run(tmp_path, "import", str(file))
+    copy = tmp_path / "copy.ndjson"
+    copy.write_text("\n" + file.read_text())
+    run(tmp_path, "import", str(copy))
+    run(tmp_path, "doctor")
+
+
+def test_csv_columns_are_renamed_and_times_shifted(tmp_path, made):
+    """The last event is now, the others keep their distance."""
+    file = tmp_path / "orders.csv"
+    file.write_text("When,Who,Sum\n2011-01-01 10:00,17850,3.5\n2011-01-02 10:00,17851,4\n")
+    maps = ["--map", "When=time", "--map", "Who=external_id", "--map", "Sum=value"]
+    assert "2 events taken, 0 lines" in run(tmp_path, "import", str(file), *maps, "--shift")
+    assert not (tmp_path / "orders.csv.rejects").exists()
+
+
+def test_lists_are_loaded_from_standard_input(tmp_path, made):
+    """Counts are printed."""
+    found = run(tmp_path, "lists", "load", "-", "--name", "Leads", stdin="email\na@mail.example\nnonsense\n")
+    assert "1 valid, 1 invalid" in found
+    assert "Leads" in run(tmp_path, "lists", "show")
+
+
+def test_export_of_nothing_is_named(tmp_path, made):
+    """And one of an unknown audience too."""
+    assert "no audience" in run(tmp_path, "export", "2542000000009", status=2)
+    assert run(tmp_path, "audiences") == ""
+
+
+def test_settings_are_all_shown(tmp_path):
+    """Each variable, its value, and what it does."""
+    assert "RETAG_DATABASE" in run(tmp_path, "settings")

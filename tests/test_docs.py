@@ -1,0 +1,46 @@
+"""The README is true: what exists is named there, and what is named there exists."""
+
+import pathlib
+import re
+
+import pytest
+
+from retag.cli import COMMANDS
+from retag.formats import COLUMNS, FORMATS
+from retag.settings import FIELDS
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("variable", [field[1] for field in FIELDS])
+def test_every_setting_is_named_with_its_default(variable):
+    """A setting nobody can find is none."""
+    default = next(field[2] for field in FIELDS if field[1] == variable)
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{variable}` |"))
+    assert f"`{default}`" in row or not default
+
+
+@pytest.mark.parametrize("word", [*FORMATS, *COLUMNS])
+def test_every_export_format_and_column_is_named(word):
+    """Ad tooling is written from this page."""
+    assert f"`{word}`" in README
+
+
+def test_commands_that_the_readme_runs_exist():
+    """Of `retag` and of make."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"`?retag ([a-z]+)\b", README)) - {"serves"} <= set(COMMANDS)
+    assert set(re.findall(r"\bmake (run|test|install)\b", README)) <= targets
+
+
+def test_links_lead_somewhere():
+    """Every relative link is a file."""
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_tag_is_as_small_as_the_readme_says():
+    """The byte budget."""
+    size = (ROOT / "server" / "retag" / "web" / "static" / "tag" / "tag.js").stat().st_size
+    assert size <= float(re.search(r"\*\*([\d.]+) KB\*\*", README)[1]) * 1000 + 50
