@@ -104,7 +104,10 @@ def _phone(record: str) -> Digests | str:
 
 
 def _opaque(record: str) -> Digests | str:
-    return "placeholder" if record.lower() in PLACEHOLDER_TEXTS else digests(record)
+    lower = record.lower()
+    if lower in PLACEHOLDER_TEXTS:
+        return "placeholder"
+    return digests(lower) if lower == record else (*digests(lower), *digests(record))
 
 
 READERS = {"mixed": _mixed, "phone": _phone, "opaque": _opaque}
