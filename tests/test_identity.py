@@ -1,0 +1,103 @@
+"""Visitor ids: in time order, signed, and taken back in one spelling alone."""
+
+from __future__ import annotations
+
+import base64
+import string
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hits import ACCOUNT, ENTROPY, KEYS, NOW
+from retag.identity import Signer, cookie_header, cookie_of, mint
+from retag.keyring import Keyring, WeakKeys
+
+ID = mint(NOW, ENTROPY)
+
+
+def signer(keys=KEYS, account=ACCOUNT, purpose="visitor"):
+    return Signer(keys, account, purpose)
+
+
+def test_an_id_is_a_uuid_of_version_7_and_sorts_by_time():
+    """RFC 9562 §5.7."""
+    found = uuid.UUID(bytes=ID)
+    assert (found.version, found.variant) == (7, uuid.RFC_4122)
+    assert ID[:6] == NOW.to_bytes(6, "big")
+    assert mint(NOW, b"\xff" * 10) < mint(NOW + 1, bytes(10))
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_what_was_signed_is_verified(visitor):
+    """For any id."""
+    token = signer().sign(visitor)
+    assert signer().verify(token) == visitor
+    assert len(token) <= 120
+
+
+def test_one_spelling_is_accepted():
+    """base64's last character is malleable, padding and stray characters are ignored by decoders."""
+    token = signer().sign(ID)
+    alphabet = string.ascii_letters + string.digits + "-_"
+    spellings = {token[:-1] + one for one in alphabet} | {token[:21] + one + token[22:] for one in alphabet}
+    spellings |= {
+        token + "=",
+        token + "==",
+        token + "é",
+        " " + token,
+        token + "\n",
+        token.upper(),
+        "\ud800" + token,
+    }
+    assert [one for one in spellings if signer().verify(one)] == [token]
+
+
+@pytest.mark.parametrize(
+    "other", [signer(account=1), signer(purpose="tag.1"), signer(keys=(bytes(range(64, 96)),))]
+)
+def test_a_token_is_good_for_one_purpose_of_one_account(other):
+    """And for one server's keys."""
+    assert other.verify(signer().sign(ID)) is None
+
+
+def test_rotation_resets_nobody():
+    """The newest key signs, every key verifies; a key that is gone does not."""
+    old, both, new = signer(KEYS[:1]), signer(KEYS), signer(KEYS[1:])
+    assert both.verify(old.sign(ID)) == ID
+    assert new.verify(both.sign(ID)) == ID
+    assert new.verify(old.sign(ID)) is None
+
+
+@given(st.text())
+def test_garbage_is_nobody(text):
+    """Never an error."""
+    assert signer().verify(text) is None
+
+
+@pytest.mark.parametrize("keys", [[], [b"short"], [bytes(32)], [KEYS[0], b"a" * 64]])
+def test_weak_keys_are_refused(keys):
+    """No key, a short one, one of a single byte."""
+    with pytest.raises(WeakKeys):
+        Keyring(keys)
+
+
+def test_the_cookie_is_read_among_others():
+    """The protected name wins over the plain one, which another site of the host could set."""
+    assert cookie_of("a=b; retag=plain; __Host-retag=safe") == "safe"
+    assert cookie_of("xretag=1; retag=plain") == "plain"
+    assert cookie_of("") == cookie_of(";;=;retag") == ""
+
+
+def test_the_cookie_lives_395_days_and_is_cleared_by_an_empty_value():
+    """CNIL's 13 months, below the 400 days that browsers grant."""
+    assert "Max-Age=34128000" in cookie_header("x", True)
+    assert cookie_header("", True).startswith("__Host-retag=; ")
+    assert "Max-Age=0" in cookie_header("", False)
+
+
+def test_base64_of_the_id_has_no_padding():
+    """A cookie's value may not hold `=` on some proxies."""
+    assert "=" not in signer().sign(ID)
+    assert base64.urlsafe_b64decode(signer().sign(ID)[:22] + "==") == ID

@@ -1,0 +1,88 @@
+"""People: normalised as each platform wants, and what is nobody is nobody."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retag import people
+from retag.people import KINDS, identifiers
+
+
+def sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("spelling", "given", "kind", "normal"),
+    [
+        ("em", " Ann@Mail.Example ", "em", "ann@mail.example"),
+        ("email", "ann@mail.example", "em", "ann@mail.example"),
+        ("ph", "+49 (0)89 123 456", "ph", "49089123456"),
+        ("ph", "0049 89 123456", "ph", "4989123456"),
+        ("external_id", "Customer-4711", "external_id", "customer-4711"),
+        ("external_id", 4711, "external_id", "4711"),
+    ],
+)
+def test_a_raw_identifier_is_normalised_and_hashed(spelling, given, kind, normal):
+    """The same person gives the same digest, however it was typed; the raw text goes no further."""
+    assert identifiers({spelling: given}) == [(KINDS[kind], sha256(normal))]
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha1", "md5"])
+def test_a_digest_is_kept_as_it_is(algorithm):
+    """In lower case."""
+    digest = hashlib.new(algorithm, b"ann@mail.example").hexdigest()
+    assert identifiers({"em": digest.upper()}) == [(1, digest)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "undefined", "null", "<hashed_email_address>", "<user_email_address>", "{{email}}", "%%EMAIL%%",
+     "test@test.com", "not an address", "a@b", "[object Object]", sha256(""), sha256("undefined"),
+     sha256("null"),
+     hashlib.md5(b"").hexdigest(), sha256("test@example.com"), None, True, {}, 1.5],
+)  # fmt: skip
+def test_a_placeholder_is_nobody(text):
+    """It would melt thousands of people into one."""
+    assert identifiers({"em": text}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("ph", "0000000000"), ("ph", "12"), ("external_id", "0"), ("external_id", "guest"),
+     ("click_id", "undefined"),
+     ("hashed_maids", "00000000-0000-0000-0000-000000000000"), ("epik", "a b<script>")],
+)  # fmt: skip
+def test_junk_of_other_kinds_is_nobody_too(name, text):
+    """Zeros, guests and templates."""
+    assert identifiers({name: text}) == []
+
+
+def test_the_strongest_comes_first():
+    """Click id, external id, e-mail, phone, device."""
+    shown = identifiers(
+        {"ph": "49891234567", "em": ["ann@mail.example"], "epik": "dj0yJnU9ZXhhbXBsZQ", "external_id": "7c1"}
+    )
+    assert [kind for kind, _ in shown] == [KINDS[name] for name in ("click_id", "external_id", "em", "ph")]
+
+
+def test_many_values_are_bounded():
+    """One event cannot claim to be everybody."""
+    shown = identifiers({"em": [f"ann{i}@mail.example" for i in range(1000)]})
+    assert len(shown) == people.MOST
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(people.SPELLINGS)), st.recursive(SCALARS, st.lists, max_leaves=5))
+)
+def test_garbage_is_nobody_and_no_error(given):
+    """Whatever a page puts there."""
+    for _, value in identifiers(given):
+        assert value

@@ -1,0 +1,158 @@
+"""The wire: every form decodes to what it means; garbage decodes, or is Malformed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hits import TAG, hit
+from retag import fields, wire
+
+SUITE = pathlib.Path(__file__).parents[2] / "shared" / "data" / "bad-input" / "JSONTestSuite"
+OWN_BAD = [
+    b"",
+    b"[1,]",
+    b"{,}",
+    b"[NaN]",
+    b"[1e9999999999",
+    b'["\xff"]',
+    b"[" * 100_000,
+    b'{"a":' * 50_000,
+    b"nul",
+]
+OWN_GOOD = [b"[]", b"{}", b"[1e5]", b'["\\u00e9"]', b"null", b'{"a":{"b":[1]}}']
+PARTS = {
+    "ed": {"value": 116, "line_items": [{"product_id": "11"}]},
+    "pd": {"em": "x"},
+    "ad": {"loc": "https://shop.example/"},
+}
+
+
+def cases(prefix, own):
+    files = sorted(SUITE.rglob(f"{prefix}_*.json"))
+    return [pytest.param(one, id=str(i)) for i, one in enumerate(own)] + [
+        pytest.param(file.read_bytes(), id=file.stem) for file in files
+    ]
+
+
+def only(found):
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize("body", cases("y", OWN_GOOD))
+def test_valid_json_is_read(body):
+    """JSONTestSuite's y_ files, and our own."""
+    wire.parse(body)
+
+
+@pytest.mark.parametrize("body", cases("n", OWN_BAD))
+def test_invalid_json_is_malformed(body):
+    """JSONTestSuite's n_ files; as `ed` they cost the data, not the event."""
+    with pytest.raises(wire.Malformed):
+        wire.parse(body)
+    text = body.decode("utf-8", "replace")[:2000]
+    beacon = only(wire.decode(hit({"ed": text})))
+    assert (beacon.ed, beacon.event) == ({}, "pagevisit")
+    assert beacon.faults == (text != "")
+
+
+def test_every_form_means_the_same():
+    """Query with JSON strings, form body, JSON body, JSON body of JSON strings, bracket parameters."""
+    texts = {name: json.dumps(part) for name, part in PARTS.items()}
+    top = {"tid": str(TAG), "event": "checkout"}
+    brackets = top | {
+        "ed[value]": "116", "ed[line_items][0][product_id]": "11", "pd[em]": "x", "ad[loc]": "https://shop.example/",
+    }  # fmt: skip
+    form = "application/x-www-form-urlencoded"
+    decoded = [
+        only(wire.decode(one))
+        for one in (
+            hit(None, method="GET", query=urlencode(top | texts).encode()),
+            hit(None, method="GET", query=urlencode(brackets).encode()),
+            hit(None, body=urlencode(top | texts).encode(), content_type=form),
+            hit(top | PARTS),
+            hit(top | texts),
+            hit(None, query=urlencode(top).encode(), body=json.dumps(PARTS).encode()),
+        )
+    ]
+    assert {one.event for one in decoded} == {"checkout"}
+    assert [fields.clean(one.ed) for one in decoded] == [PARTS["ed"]] * 6
+    assert [(one.pd, one.ad) for one in decoded] == [(PARTS["pd"], PARTS["ad"])] * 6
+
+
+def test_the_documented_example_is_read_with_its_typo():
+    """One key of it lacks the `ed`, and its ids are in quotes; real pages copy both."""
+    query = (
+        b"tid=26&event=checkout&ed[value]=10.00&ed[line_items][0][product_name]=Parker+Boots"
+        b"&[line_items][0][product_id]='1414'&ed[line_items][1][product_id]='ABC'&noscript=1"
+    )
+    beacon = only(wire.decode(hit(None, method="GET", query=query)))
+    items = fields.clean(beacon.ed)["line_items"]
+    assert items == [{"product_name": "Parker Boots", "product_id": "1414"}, {"product_id": "ABC"}]
+
+
+def test_several_events_come_in_order():
+    """An array of objects."""
+    body = json.dumps([{"tid": "1", "event": str(i)} for i in range(3)]).encode()
+    assert [one.event for one in wire.decode(hit(None, body=body))] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"1", b'"x"', b"[1]", b'{"event":"x"}', b'{"tid":null}', b'{"tid":[1]}', b"[{}]",
+             json.dumps([{"tid": "1"}] * 101).encode()],
+)  # fmt: skip
+def test_what_is_no_event_is_malformed(body):
+    """With the reason."""
+    with pytest.raises(wire.Malformed) as caught:
+        wire.decode(hit(None, body=body))
+    assert caught.value.message
+
+
+def test_ten_thousand_parameters_are_refused():
+    """Before they cost anything."""
+    with pytest.raises(wire.Malformed, match="parameters"):
+        wire.decode(hit(None, method="GET", query=b"a=b&" * 10_000))
+
+
+@given(
+    st.binary(max_size=300),
+    st.binary(max_size=300),
+    st.sampled_from(["", "application/x-www-form-urlencoded"]),
+)
+def test_garbage_decodes_or_is_malformed(query, body, kind):
+    """h11's invariant: never any other error."""
+    try:
+        found = wire.decode(hit(None, query=query, body=body, content_type=kind))
+    except wire.Malformed:
+        return
+    for one in found:
+        fields.clean(one.ed)
+        fields.event_id(one.ed)
+
+
+KEYS = st.sampled_from(
+    ["tid", "event", "ed", "pd", "ad", "ts", "sent", "value", "line_items", "product_id", "em"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda one: st.lists(one, max_size=4) | st.dictionaries(KEYS | st.text(), one, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(KEYS, JSON), st.booleans())
+def test_strange_structures_decode_or_are_malformed(body, many):
+    """Any JSON under the keys that we know."""
+    text = json.dumps([body] if many else body, allow_nan=True)
+    try:
+        found = wire.decode(hit(None, body=text.encode("utf-8", "replace")))
+    except wire.Malformed:
+        return
+    for one in found:
+        json.dumps(fields.clean(one.ed), allow_nan=False)
