@@ -6,6 +6,7 @@ it looks like an e-mail address, a payment card or a token. Masking is counted, 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from typing import Any
@@ -83,4 +84,4 @@ def data(value: Any) -> Any:
         return [data(one) for one in value]
     if isinstance(value, dict):
         return {key: data(one) for key, one in value.items()}
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,80 @@
+"""Event data as it comes, and as it is kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retag import fields
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (12.5, 12.5),
+        ("12.50", 12.5),
+        ("12,50", 12.5),
+        ("1.234,50 €", 1234.5),
+        ("$1,234.50", 1234.5),
+        ("1,234", 1234),
+        ("1.234.567", 1234567),
+        ("0,500", 0.5),
+        ("EUR 9", 9),
+        ("1 234,50", 1234.5),
+        ("1'234.50", 1234.5),
+        ("-5", -5),
+        (0, 0),
+        *((nothing, None) for nothing in ("", "NaN", "undefined", "abc", None, True, [], {}, "9" * 50)),
+        *((nothing, None) for nothing in (float("nan"), float("inf"), 1e300, "1e99")),
+    ],
+)
+def test_an_amount_is_a_number_or_nothing(given, kept):
+    """Comma or point, currency sign, placeholder: sites send them all."""
+    assert fields.number(given) == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"line_items": {"product_id": 1}}, {"line_items": [{"product_id": "1"}]}),
+        ({"line_items": {"0": {"product_id": "a"}, "1": {"product_id": "b"}}},
+         {"line_items": [{"product_id": "a"}, {"product_id": "b"}]}),
+        ({"product_name[0]": "a", "product_name[1]": "b"}, {"product_name": ["a", "b"]}),
+        ({"product_category": ["Hats"]}, {"product_category": ["Hats"]}),
+        ({"product_category": 16}, {"product_category": 16}),
+        ({"order_id": 1414, "order_quantity": "2"}, {"order_id": "1414", "order_quantity": 2}),
+        ({"value": "NaN", "currency": "undefined", "anything": "else"}, {"anything": "else"}),
+        ({"eventID": "a", "eid": "b", "event_id": "c"}, {}),
+        ({"big": 1 << 60}, {"big": str(1 << 60)}),
+    ],
+)  # fmt: skip
+def test_data_is_kept_in_one_shape(given, kept):
+    """Items as a list, ids as text, amounts as numbers, unknown keys as they are."""
+    assert fields.clean(given) == kept
+
+
+def test_the_id_goes_by_three_names():
+    """https://developers.pinterest.com/docs/track-conversions/track-conversions-in-the-api"""
+    assert [fields.event_id({name: " 7 "}) for name in ("event_id", "eventID", "eid")] == ["7"] * 3
+    assert fields.event_id({"event_id": "undefined", "eid": 12}) == "12"
+    assert fields.event_id({"EVENT_ID": "x"}) == ""
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda one: st.lists(one, max_size=4) | st.dictionaries(st.text(), one, max_size=6),
+    max_leaves=30,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["value", "order_id", "line_items", "product_price"]) | st.text(), JSON)
+)
+def test_whatever_comes_can_be_stored(data):
+    """Bounded keys, and JSON that every parser reads."""
+    kept = fields.clean(data)
+    assert len(kept) <= fields.MOST_KEYS
+    json.dumps(kept, allow_nan=False)

@@ -1,0 +1,239 @@
+"""Ingest: one hit becomes events of one visitor, or refusals from the closed list."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hits import ACCOUNT, ENTROPY, KEYS, NOW, TAG, door, hit
+from retag import identity, ingest
+from retag.events import OUTCOMES
+from retag.ingest import Door
+from retag.keyring import Keyring
+from retag.screen import Policy, Tag
+from retag.settings import networks
+from retag.windows import DAY
+
+RING = Keyring(KEYS)
+SOMEBODY = identity.mint(NOW - DAY, bytes(16))
+
+
+def take(event=None, tag=None, **changes):
+    return door(**(tag or {})).take(hit({} if event is None else event, **changes), ENTROPY)
+
+
+def test_an_event_is_a_row_of_the_log():
+    """Every column as it will be stored."""
+    intake = take(
+        {"event": "AddToCart", "ed": {"value": "9,50", "eid": "e1"}, "pd": {"em": "ann@mail.example"},
+         "ad": {"loc": "https://shop.example/hat?secret=1", "ref": "https://a.example/", "sw": 1920}}
+    )  # fmt: skip
+    (event,) = intake.events
+    assert (event.account, event.tag, event.name, event.event_id) == (ACCOUNT, TAG, "addtocart", "e1")
+    assert (event.time, event.received, event.source, event.platform) == (NOW, NOW, 1, 1)
+    assert event.url == "https://shop.example/hat"
+    assert json.loads(event.data) == {"value": 9.5}
+    assert [kind for kind, _ in json.loads(event.people)] == [1]
+    assert json.loads(event.context)["ref"] == "https://a.example/"
+    assert (intake.visitor, intake.fresh, intake.outcomes) == (event.visitor, True, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [("PageVisit", "pagevisit"), ("page_visit", "pagevisit"), (" Add To Cart ", "addtocart"),
+     ("purchase", "checkout"),
+     ("begin_checkout", "initiatecheckout"), ("", "init"), ("page", "init"), ("PageView", "pagevisit"),
+     ("Spring-Sale_7", "spring-sale_7"), ("init", "init")],
+)  # fmt: skip
+def test_names_are_one_in_all_their_spellings(given, stored):
+    """Case, spaces, underscores and other platforms' words."""
+    assert take({"event": given}).events[0].name == stored
+
+
+@pytest.mark.parametrize("name", ["a" * 101, "<script>", "naïve", "a.b", "\x00", "💥"])
+def test_a_name_that_cannot_be_one_is_malformed(name):
+    """`[A-Za-z0-9_-]{1,100}`."""
+    assert take({"event": name}).outcomes == {"malformed": 1}
+
+
+@pytest.mark.parametrize(
+    ("ts", "sent", "time"),
+    [
+        (None, None, NOW),
+        (NOW - 5000, None, NOW),
+        (1_000_000, 1_005_000, NOW - 5000),  # the client's clock is decades off
+        ("1000000", "1005000", NOW - 5000),
+        (NOW + 9000, NOW, NOW),
+        (NOW - 30 * DAY, NOW, NOW - 7 * DAY),
+        ("NaN", {}, NOW),
+    ],
+)
+def test_time_is_corrected_for_the_clients_clock(ts, sent, time):
+    """received − (sent − ts), within the last seven days."""
+    assert take({"ts": ts, "sent": sent}).events[0].time == time
+
+
+@pytest.mark.parametrize(
+    ("expected", "event", "tag", "changes"),
+    [
+        ("paused_tag", {}, {"status": "PAUSED"}, {}),
+        ("paused_tag", {}, {"status": "ARCHIVED"}, {}),
+        ("foreign_origin", {}, {"domains": ("shop.example",)}, {"origin": "https://evil.example"}),
+        ("foreign_origin", {}, {"domains": ("shop.example",)}, {"origin": "null"}),
+        (
+            "foreign_origin",
+            {},
+            {"domains": ("shop.example",)},
+            {"referer": "https://evil.example/shop.example"},
+        ),
+        ("foreign_origin", {}, {"domains": ("shop.example",)}, {"fetch_site": "cross-site"}),
+        ("", {}, {"domains": ("shop.example",)}, {}),
+        ("", {}, {"domains": ("*.shop.example",)}, {"origin": "https://de.shop.example"}),
+        ("prefetch", {}, {}, {"purpose": "prefetch"}),
+        ("opted_out", {}, {}, {"gpc": True}),
+        ("opted_out", {"pd": {"opt_out_type": "LDP"}}, {}, {}),
+        ("", {}, {}, {"dnt": True}),
+        ("no_consent", {"consent": "0"}, {}, {}),
+        ("no_consent", {"consent": False}, {"consent": "opt-out"}, {}),
+        ("no_consent", {}, {"consent": "required"}, {}),
+        ("", {"consent": 1}, {"consent": "required"}, {}),
+        ("bot", {"ad": {"webdriver": True}}, {}, {}),
+        ("malformed", {"tid": None}, {}, {}),
+        ("unknown_tag", {"tid": "abc123"}, {}, {}),
+        ("unknown_tag", {"tid": 7}, {}, {}),
+    ],
+)
+def test_the_screen_refuses_with_a_reason(expected, event, tag, changes):
+    """The first check that objects decides; a bot's event is kept apart, of the others nothing is."""
+    intake = take(event, tag, **changes)
+    assert intake.outcomes == ({expected: 1} if expected else {})
+    assert len(intake.events) == (not expected)
+    assert len(intake.apart) == (expected == "bot")
+    assert bool(intake.reasons) == bool(expected)
+    assert (intake.visitor is None) == bool(expected)
+
+
+def test_the_shops_own_networks_and_dnt_are_settings():
+    """Both off by default."""
+    policy = Policy(dnt=True, internal=networks("192.0.2.0/24"))
+    one = Door({TAG: Tag(TAG, ACCOUNT)}, RING, policy)
+    assert one.take(hit({}, dnt=True), ENTROPY).outcomes == {"opted_out": 1}
+    assert one.take(hit({}, address="192.0.2.7"), ENTROPY).outcomes == {"internal": 1}
+    assert one.take(hit({}, address="198.51.100.7"), ENTROPY).outcomes == {}
+
+
+def test_the_cookie_wins_over_the_body():
+    """And each is good for its own purpose alone."""
+    cookie, pin = (
+        RING.visitor(ACCOUNT).sign(SOMEBODY),
+        RING.tag(ACCOUNT, TAG).sign(identity.mint(1, bytes(16))),
+    )
+    assert take({"pd": {"pin_unauth": pin}}, cookie=f"retag={cookie}").visitor == SOMEBODY
+    assert take({"pd": {"pin_unauth": pin}}).visitor == identity.mint(1, bytes(16))
+    for wrong in ({"cookie": f"retag={pin}"}, {"cookie": f"retag={cookie[:-2]}AA"}):
+        assert take({}, **wrong).fresh
+    assert take({"pd": {"pin_unauth": cookie}}).fresh
+
+
+def test_user_names_a_visitor_without_an_event():
+    """`/user/` hands out the id."""
+    intake = take({}, path="/user/")
+    assert (intake.events, intake.outcomes, intake.fresh) == ((), {}, True)
+    assert intake.visitor is not None
+
+
+@pytest.mark.parametrize(("fate", "forget"), [("erased", True), ("opted_out", False)])
+def test_who_is_gone_stays_gone(fate, forget):
+    """A late event of an erased visitor clears the cookie; an objector's counts for nothing."""
+    one = Door({TAG: Tag(TAG, ACCOUNT)}, RING, banned=lambda visitor: fate if visitor == SOMEBODY else None)
+    cookie = f"retag={RING.visitor(ACCOUNT).sign(SOMEBODY)}"
+    intake = one.take(hit({}, cookie=cookie), ENTROPY)
+    assert (intake.outcomes, intake.forget, intake.events) == ({fate: 1}, forget, ())
+
+
+def test_the_click_id_of_the_landing_page_is_shown():
+    """`?epik=` names the ad's click; the address itself loses it."""
+    (event,) = take({"ad": {"loc": "https://shop.example/?epik=dj0yJnU9ZXhhbXBsZQ"}}).events
+    assert json.loads(event.people) == [[5, "dj0yJnU9ZXhhbXBsZQ"]]
+    assert "epik" not in event.url
+
+
+def test_broken_parts_cost_the_data_not_the_event():
+    """And are told."""
+    intake = take({"ed": "{", "pd": "[", "ad": "nul"})
+    assert len(intake.events) == 1
+    assert intake.reasons
+
+
+@given(st.binary(max_size=300), st.binary(max_size=200), st.text(max_size=60), st.text(max_size=60))
+def test_any_hit_is_events_or_listed_outcomes(body, query, cookie, origin):
+    """h11's invariant: never any other error, and something happens to everything."""
+    intake = take(None, body=body, query=b"tid=%d&" % TAG + query, cookie=cookie, origin=origin)
+    assert set(intake.outcomes) <= set(OUTCOMES)
+    assert intake.events or intake.outcomes
+
+
+def server(**changes):
+    given = {"event_name": "checkout", "action_source": "web", "event_time": NOW // 1000 - 60,
+             "event_id": "e", "user_data": {"em": ["a" * 63 + "b"]}} | changes  # fmt: skip
+    body = json.dumps({"data": [{name: one for name, one in given.items() if one is not ...}]}).encode()
+    (result,) = ingest.server_events(ACCOUNT, body, NOW, ENTROPY)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"event_name": ...}, "event_name"),
+        ({"event_name": "a b.c"}, "event_name"),
+        ({"action_source": "mars"}, "action_source"),
+        ({"event_time": NOW}, "event_time"),
+        ({"event_time": NOW // 1000 + 60}, "future"),
+        ({"event_time": "1"}, "event_time"),
+        ({"event_time": True}, "event_time"),
+        ({"user_data": {}}, "user_data"),
+        ({"user_data": {"client_ip_address": "1.2.3.4"}}, "user_data"),
+        ({"opt_out": True}, "opt_out"),
+    ],
+)
+def test_a_server_event_is_refused_by_the_name_of_its_field(changes, word):
+    """As the documented answers do."""
+    result = server(**changes)
+    assert result.event is None
+    assert word in result.error
+
+
+def test_a_server_event_is_read_in_the_tags_terms():
+    """`contents` are line items, amounts are numbers; the past is taken as given."""
+    custom = {"value": "7.50", "contents": [{"id": "p", "item_price": "2.50", "quantity": 3}], "num_items": 3}
+    event = server(custom_data=custom, event_time=1_500_000_000, action_source="app_ios").event
+    assert event is not None
+    assert (event.name, event.time, event.source, event.platform) == ("checkout", 1_500_000_000_000, 2, 2)
+    data = json.loads(event.data)
+    assert data["line_items"] == [{"product_id": "p", "product_price": 2.5, "product_quantity": 3}]
+    assert (data["value"], data["order_quantity"]) == (7.5, 3)
+
+
+def test_warnings_are_the_original_ones():
+    """A strange name is processed, with a warning."""
+    assert server().warning.startswith("external_id is missing. We highly recommend this on all events.")
+    assert "'Unknown' event" in server(event_name="subscription").warning
+    assert server(event_name="subscription").event is not None
+    full = {"em": ["a" * 63 + "b"], "external_id": ["x1"], "click_id": "dj0yJnU9ZXhhbXBsZQ"}
+    assert server(user_data=full).warning == ""
+
+
+def test_every_event_of_a_batch_has_its_own_visitor():
+    """However many share the batch's entropy."""
+    one = {
+        "event_name": "lead",
+        "action_source": "web",
+        "event_time": 1,
+        "event_id": "e",
+        "user_data": {"em": ["x"]},
+    }
+    results = ingest.server_events(ACCOUNT, json.dumps({"data": [one] * 1000}).encode(), NOW, ENTROPY)
+    assert len({result.event.visitor for result in results if result.event}) == 1000

@@ -1,0 +1,76 @@
+"""Scrubbing: what identifies a person by accident does not reach the disk."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retag import scrub
+
+BLNS = pathlib.Path(__file__).parents[2] / "shared" / "data" / "bad-input" / "blns.json"
+
+
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("https://shop.example/a?utm_source=mail&token=x&page=2#top", "https://shop.example/a?utm_source=mail&page=2"),
+        ("https://shop.example/u/ann@mail.example/orders", "https://shop.example/u/[email]/orders"),
+        ("https://shop.example/?q=ann%40mail.example", "https://shop.example/?q=[email]"),
+        ("https://ann:secret@shop.example:8443/", "https://shop.example:8443/"),
+        ("https://shop.example/reset/0123456789abcdef0123456789abcdef", "https://shop.example/reset/[token]"),
+        ("HTTPS://Shop.Example/A", "https://shop.example/A"),
+        ("http://[::1]:8000/x", "http://[::1]:8000/x"),
+        ("javascript:alert(1)", ""),
+        ("file:///etc/passwd", ""),
+        ("not an address", ""),
+        ("https://[", ""),
+        ("https://shop.example:99999/", ""),
+    ],
+)  # fmt: skip
+def test_an_address_keeps_what_is_listed(address, kept):
+    """Parameters by an allow-list; no fragment, no user, no password."""
+    assert scrub.url(address) == kept
+
+
+def test_a_tag_may_list_more():
+    """By its configuration."""
+    assert scrub.url("https://a.example/?ref=x&z=1", frozenset({"ref"})) == "https://a.example/?ref=x"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("write to ann.b+c@mail.example now", "write to [email] now"),
+        ("4111 1111 1111 1111", "[card]"),
+        ("4111-1111-1111-1112", "4111-1111-1111-1112"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc", "[token]"),
+        ("size 42, 1234567890123 pieces", "size 42, 1234567890123 pieces"),
+        ("@shop", "@shop"),
+    ],
+)
+def test_texts_are_masked(text, kept):
+    """E-mail addresses, cards by Luhn, tokens."""
+    assert scrub.text(text) == kept
+
+
+@pytest.mark.parametrize(
+    "text", json.loads(BLNS.read_text()) if BLNS.exists() else ["田中さん", "'; DROP TABLE--"]
+)
+def test_naughty_strings_survive_unless_masked(text):
+    """What is no e-mail, card or token stays as it is."""
+    kept = scrub.text(text)
+    assert kept == text or "[" in kept
+
+
+@given(st.text(max_size=500))
+def test_no_text_is_an_error(text):
+    """And an address is an http address or nothing, within its limit."""
+    scrub.text(text)
+    for address in (text, f"https://{text}", f"https://shop.example/{text}?{text}"):
+        kept = scrub.url(address)
+        assert kept == "" or kept.startswith(("http://", "https://"))
+        assert len(kept) <= scrub.URL_LIMIT
