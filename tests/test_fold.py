@@ -98,6 +98,16 @@ def test_server_event_pairs_with_one_browser_alone(bed):
     assert bed.standings() == [0, 1, 0, 0]
 
 
+def test_a_constant_event_id_stays_quick(bed):
+    """Some shops send one id for everything: a server event then looks at a few rows, not at all of them."""
+    bed.take(*(browser(visitor=n) for n in range(5000)))
+    looked = []
+    bed.cn.set_progress_handler(lambda: looked.append(1), 1000)
+    bed.take(*(server(visitor=9000 + n, time=NOW + n * 49 * HOUR) for n in range(20)))
+    assert len(looked) < 60
+    assert bed.standings()[5000:] == [1, *[0] * 19]
+
+
 def test_server_retry_is_a_duplicate(bed):
     """Server events are keyed without the visitor."""
     bed.take(server(), server(visitor=901))

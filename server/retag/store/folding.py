@@ -10,7 +10,7 @@ import msgspec
 from retag.store import bulk
 from retag.store.desk import Live
 from retag.store.membership import Mark, Pair, changed
-from retag.store.settle import Entry, Key, Ledger, Move, Seen, probes, searches
+from retag.store.settle import NEWEST, Entry, Key, Ledger, Move, Seen, probes, searches
 from retag.store.showing import TOO_MANY, Identifier, Showings
 
 pack = msgspec.msgpack.encode
@@ -32,10 +32,12 @@ def load_ledger(cn: sqlite3.Connection, entries: Iterable[Entry]) -> Ledger:
                 names[name] = None
     columns = "s.key, hex(s.who), s.seq, s.time, s.pair, hex(s.visitor), s.met"
     rows = bulk.lookup(cn, sorted(keys), "key, who", columns, "k CROSS JOIN seen s USING (key, who)")
-    # A constant event id may have countless rows: the newest visitors are enough to pair with.
-    newest = "SELECT who FROM seen WHERE key = k.key ORDER BY who DESC LIMIT 16"
-    source = f"k CROSS JOIN seen s ON s.key = k.key AND (s.who IN ({newest}) OR length(s.who) = 8)"
-    rows += bulk.lookup(cn, [(name,) for name in names], "key", columns, source)
+    # A constant event id may have countless rows. Enough to pair with are a server's rows, whose `who` is a
+    # tag and so begins with two zero bytes, and those of the newest visitors.
+    newest = f"SELECT who FROM seen WHERE key = k.key ORDER BY who DESC LIMIT {NEWEST}"
+    for condition in ("s.who < x'0001'", f"s.who >= max(x'0001', (SELECT min(who) FROM ({newest})))"):
+        source = f"k CROSS JOIN seen s ON s.key = k.key AND {condition}"
+        rows += bulk.lookup(cn, [(name,) for name in names], "key", columns, source)
     return Ledger(
         Seen(key, unhex(who), seq, time, pair, unhex(visitor), met)
         for key, who, seq, time, pair, visitor, met in rows
@@ -59,7 +61,10 @@ def load_showings(cn: sqlite3.Connection, shown: set[Identifier], ranks: Mapping
         "SELECT visitor FROM identifier WHERE account = k.account AND kind = k.kind AND value = k.value"
         f" ORDER BY visitor DESC LIMIT {TOO_MANY + 1}"
     )
-    source = f"k CROSS JOIN identifier i USING (account, kind, value) WHERE i.visitor IN ({newest})"
+    source = (
+        "k CROSS JOIN identifier i USING (account, kind, value)"
+        f" WHERE i.visitor >= (SELECT min(visitor) FROM ({newest}))"
+    )
     rows = bulk.lookup(cn, keys, names, "account, kind, hex(value), hex(visitor), seen", source)
     for account, kind, value, visitor, seen in rows:
         showings.load((account, kind, unhex(value)), unhex(visitor), seen)

@@ -25,6 +25,8 @@ QUARANTINED, NOT_PURCHASE, OPTED_OUT, ERASED = (
 )
 ORDERS = "checkout"
 ANY_TAG = bytes(8)
+NEWEST = 16
+"""Browsers of one event id, the newest visitors first, among whom a server's event looks for its half."""
 Key = tuple[int, bytes]
 
 
@@ -102,13 +104,17 @@ class Ledger:
             self._put(row)
         self.moves: list[Move] = []
 
-    def _put(self, row: Seen) -> Seen:
+    def _put(self, row: Seen) -> None:
         old = self.rows.get((row.key, row.who))
-        if old is not None:
+        if old is not None and old in self._by_key[row.key]:
             self._by_key[row.key].remove(old)
         self.rows[row.key, row.who] = row
-        self._by_key.setdefault(row.key, []).append(row)
-        return row
+        rows = self._by_key.setdefault(row.key, [])
+        rows.append(row)
+        if len(rows) > 4 * NEWEST:
+            # A constant event id: the newest visitors are enough to pair with, as when rows are loaded.
+            rows.sort(key=lambda one: (len(one.who) != 24, one.who))
+            del rows[: len(rows) - NEWEST]
 
     def changed(self) -> list[Seen]:
         return [row for row in self.rows.values() if row.dirty]
@@ -126,7 +132,7 @@ class Ledger:
         if own is not None and _near(own, event):
             one.standing = DUPLICATE
             return
-        other = self._half(one, lambda row: len(row.who) == 8 and not row.pair)
+        other = self._server_half(one)
         if other is not None:
             one.standing, other.pair, other.dirty = DUPLICATE, one.seq, True
             if other.visitor != one.visitor:
@@ -164,6 +170,13 @@ class Ledger:
         event, pair = one.event, other.seq if other else 0
         owner = one.visitor if len(who) == 8 else b""
         self._put(Seen(one.key, who, one.seq, event.time, pair, owner, event.received, dirty=True))
+
+    def _server_half(self, one: Entry) -> Seen | None:
+        for tag in (tag_bytes(one.event.tag), ANY_TAG):
+            row = self.rows.get((one.key, tag))
+            if row is not None and not row.pair and _near(row, one.event):
+                return row
+        return None
 
     def _half(self, one: Entry, fits: Callable[[Seen], bool]) -> Seen | None:
         """The best match among rows that fit: the same visitor, then the nearest in time, then the latest."""
