@@ -36,6 +36,7 @@ from retag.web.gate import Gate
 from retag.web.health import Health
 from retag.web.letters import Letters
 from retag.web.metrics import Metrics
+from retag.web.mine import Personal
 from retag.web.peers import Peers
 from retag.web.privacy import Privacy
 
@@ -81,6 +82,7 @@ def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
         Route("/console", console.show),
         Route("/console/feed", console.feed),
         *Privacy().routes(),
+        *Personal().routes(),
         Route("/", lambda _: RedirectResponse("/shop/")),
         *api.routes(*exports.ROWS),
     ]

@@ -46,6 +46,7 @@ class TagUpdate(msgspec.Struct):
     domains: list[str] | None = None
     consent: Annotated[str, closed("required", "opt-out", "off")] | None = None
     params: list[str] | None = None
+    personalise: bool | None = None
 
 
 class TagView(msgspec.Struct, omit_defaults=True):
@@ -115,6 +116,8 @@ def _config(wanted: TagUpdate) -> dict[str, Any]:
         config["domains"] = [host("domains", domain) for domain in wanted.domains]
     if wanted.consent is not None:
         config["consent"] = one_of("consent", wanted.consent, CONSENTS)
+    if wanted.personalise is not None:
+        config["personalise"] = wanted.personalise
     if wanted.params is not None:
         config["params"] = [text("params", name, 100) for name in wanted.params]
     return config
