@@ -84,3 +84,13 @@ def test_nobody_can_trust_the_whole_internet() -> None:
         with pytest.raises(ValueError, match="proxies"):
             networks(everything)
     assert not within(read("8.8.8.8"), ())
+
+
+def test_a_flood_of_headers_holds_no_memory() -> None:
+    """What is remembered of forwarding headers is bounded, in number and in length."""
+    peers = Peers(PROXIES, most=100)
+    for number in range(1000):
+        peers.client("10.0.0.1", f"junk{number}," * 1000 + "198.51.100.1")
+    assert len(peers._known) <= 100
+    assert max(len(forwarded) for _, forwarded in peers._known) <= 1000
+    assert peers.client("10.0.0.1", "junk," * 1000 + "198.51.100.1").address == "198.51.100.1"

@@ -7,6 +7,7 @@ Names are case-insensitive and stored in the tag's lower-case form; `add_to_cart
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -89,6 +90,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     context: bytes
 
 
+@lru_cache(4096)
 def canonical(name: str) -> str:
     """The stored form of an event's name under any of its spellings; a shop's own name in lower case."""
     lower = "".join(name.split()).lower()

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from retag import scrub
 
 MOST_KEYS, MOST_ITEMS, KEY_LIMIT = 64, 100, 100
-NUMBERS = frozenset(("value", "product_price", "predicted_ltv"))
-WHOLE = frozenset(("order_quantity", "product_quantity", "num_items"))
-TEXTS = frozenset(("order_id", "product_id", "product_variant_id", "currency", "promo_code", "coupon"))
 EVENT_IDS = ("event_id", "eventID", "eid")
 PLACEHOLDERS = frozenset(("", "undefined", "null", "nan", "none", "n/a"))
+LONGEST_PLACEHOLDER = 12
 AMOUNT = re.compile(r"[-+]?[0-9][0-9.,'\u00a0\u202f ]*(?:[eE][-+]?[0-9]{1,2})?")
 PLAIN = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
 INDEXED = re.compile(r"(product_[a-z_]{1,30}?|line_items)\[?\]?\[(\d{1,2})\]")
@@ -68,27 +67,22 @@ def event_id(data: dict[str, Any]) -> str:
 
 
 def clean(data: dict[str, Any]) -> dict[str, Any]:
-    """Event data as it is kept."""
+    """Event data as it is kept: at most MOST_KEYS keys, what is nothing left out."""
     found: dict[str, Any] = {}
-    for key, value in list(data.items())[: 4 * MOST_KEYS]:
-        if key in EVENT_IDS or len(found) >= MOST_KEYS or not isinstance(key, str):
-            continue
+    for key, value in data.items():
+        kept = READERS[key](value) if key in READERS else plain(value)
         if "[" in key and (match := INDEXED.fullmatch(key)):
             _indexed(found, match[1], value)
-        elif key == "line_items":
-            items = [clean(one) for one in listed(value)[:MOST_ITEMS] if isinstance(one, dict)]
-            if items:
-                found[key] = items
-        else:
-            kept = field(key, value)
-            if kept is not None:
-                found[key[:KEY_LIMIT]] = kept
+        elif kept is not None:
+            found[key if len(key) <= KEY_LIMIT else key[:KEY_LIMIT]] = kept
+            if len(found) >= MOST_KEYS:
+                break
     return found
 
 
 def _indexed(found: dict[str, Any], name: str, value: Any) -> None:
     """`product_name[0]`: the values of several items, as one list."""
-    kept = field(name, value)
+    kept = READERS.get(name, plain)(value)
     place = found.setdefault(name, [])
     if kept is not None and isinstance(place, list) and len(place) < MOST_ITEMS:
         place.append(kept)
@@ -104,21 +98,45 @@ def listed(value: Any) -> list[Any]:
     return []
 
 
-def field(key: str, value: Any) -> Any:
-    """One value as it is kept; None for nothing."""
-    if key in NUMBERS:
-        return number(value)
-    if key in WHOLE:
-        found = number(value)
-        return None if found is None else int(found)
-    if key in TEXTS and isinstance(value, int | float) and not isinstance(value, bool):
+def items(value: Any) -> list[dict[str, Any]] | None:
+    """Line items: cleaned objects, at most MOST_ITEMS; None for none."""
+    return [clean(one) for one in listed(value)[:MOST_ITEMS] if isinstance(one, dict)] or None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, as `number` reads it."""
+    found = number(value)
+    return None if found is None else int(found)
+
+
+def name(value: Any) -> Any:
+    """An id or code: a number is a text too."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)[: scrub.TEXT_LIMIT]
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """Any other value as it is kept: masked, finite, nothing for a placeholder."""
     if isinstance(value, str):
-        return None if value.strip().lower() in PLACEHOLDERS else scrub.text(value[: scrub.TEXT_LIMIT])
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+        if len(value) <= LONGEST_PLACEHOLDER and value.strip().lower() in PLACEHOLDERS:
+            return None
+        return scrub.text(value[: scrub.TEXT_LIMIT])
     if isinstance(value, int) and abs(value) > 1 << 53:
         return str(value)[: scrub.TEXT_LIMIT]
-    if isinstance(value, dict | list):
-        return scrub.data(value) if value else None
-    return value
+    return scrub.data(value) if value or isinstance(value, int | float) else None
+
+
+def nothing(_: Any) -> None:
+    """The event's id is kept beside the data."""
+
+
+READERS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("value", "product_price", "predicted_ltv"), number),
+    **dict.fromkeys(("order_quantity", "product_quantity", "num_items"), whole),
+    **dict.fromkeys(("order_id", "product_id", "product_variant_id"), name),
+    **dict.fromkeys(("currency", "promo_code", "coupon"), name),
+    **dict.fromkeys(EVENT_IDS, nothing),
+    "line_items": items,
+}
+"""How a known key's value is read; any other is `plain`."""

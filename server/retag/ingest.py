@@ -74,7 +74,6 @@ class Door:
         self.banned = banned
         self._devices: dict[str, Device] = {}
         self._names: dict[str, str] = {}
-        self._urls: dict[tuple[str, frozenset[str]], str] = {}
 
     def unclassified(self, hit: Hit) -> str | None:
         """A user agent to classify before `take`, or None."""
@@ -168,7 +167,7 @@ class Door:
             event_id=fields.event_id(beacon.ed) if beacon.ed else "",
             source=SOURCES["tag"],
             platform=PLATFORMS["web"],
-            url=self._url(address, tag.params),
+            url=scrub.url(address, tag.params),
             data=msgspec.json.encode(data) if data else b"",
             people=msgspec.json.encode(shown) if shown else b"",
             context=self._context(beacon, device, tag.params),
@@ -180,20 +179,11 @@ class Door:
             self._names[given] = name
         return name
 
-    def _url(self, address: str, params: frozenset[str]) -> str:
-        key = (address, params)
-        found = self._urls.get(key)
-        if found is None:
-            if len(self._urls) >= MOST_KNOWN:
-                self._urls.clear()
-            found = self._urls[key] = scrub.url(address, params)
-        return found
-
     def _context(self, beacon: Beacon, device: Device, params: frozenset[str]) -> bytes:
         ad = beacon.ad
         context: dict[str, Any] = {"device": device.kind}
         if isinstance(ad.get("ref"), str) and ad["ref"]:
-            context["ref"] = self._url(ad["ref"], params)
+            context["ref"] = scrub.url(ad["ref"], params)
         for name, key in (("title", "title"), ("lang", "language")):
             if isinstance(ad.get(key), str):
                 context[name] = scrub.text(ad[key][:200])

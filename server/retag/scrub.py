@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -57,10 +57,15 @@ def _card(match: re.Match[str]) -> str:
     return "[card]" if sum(doubled) % 10 == 0 and len(set(digits)) > 1 else match[0]
 
 
-def url(address: str, more: Collection[str] = ()) -> str:
+def url(address: str, more: frozenset[str] = frozenset()) -> str:
     """An http address with the listed parameters alone, masked, URL_LIMIT at most; '' for any other."""
+    return _url(address.strip()[: 2 * URL_LIMIT], more)
+
+
+@lru_cache(4096)
+def _url(address: str, more: frozenset[str]) -> str:
     try:
-        parts = urlsplit(address.strip()[: 4 * URL_LIMIT])
+        parts = urlsplit(address)
         host = parts.hostname or ""
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
@@ -72,7 +77,7 @@ def url(address: str, more: Collection[str] = ()) -> str:
     return text(urlunsplit((parts.scheme, host + port, parts.path, "&".join(kept), "")))[:URL_LIMIT]
 
 
-def _listed(name: str, more: Collection[str]) -> bool:
+def _listed(name: str, more: frozenset[str]) -> bool:
     return name in PARAMS or name in more
 
 

@@ -70,7 +70,7 @@ def _error(one: dict[str, Any], received: int) -> str:
         if one.get(name) in (None, ""):
             return f"{name} is missing: it is required on every event."
     name, time, user = one["event_name"], one["event_time"], one["user_data"]
-    if not isinstance(name, str) or not 1 <= len("".join(name.split())) <= 100:
+    if not isinstance(name, str) or len(name) > 200 or not 1 <= len("".join(name.split())) <= 100:
         return "event_name must be a text of 1 to 100 characters."
     if not all(
         part.isalnum() and part.isascii() for part in name.replace("_", "-").split("-") if part.strip()

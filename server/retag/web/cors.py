@@ -24,7 +24,7 @@ PREFLIGHT: Headers = [
     (b"access-control-allow-headers", b"content-type"),
     (b"access-control-max-age", b"86400"),
 ]
-MOST_KNOWN = 4096
+MOST_KNOWN, LONGEST = 4096, 300
 
 
 class Cors:
@@ -40,7 +40,7 @@ class Cors:
     def headers(self, tag: Tag | None, origin: str) -> Headers:
         """Headers for one answer."""
         domains = tag.domains if tag else ()
-        if not domains or not origin:
+        if not domains or not origin or len(origin) > LONGEST:
             return ANYBODY
         found = self._known.get((domains, origin))
         if found is None:

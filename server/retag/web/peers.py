@@ -13,7 +13,7 @@ import msgspec
 from retag.settings import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-LONGEST_CHAIN = 32
+LONGEST_CHAIN, LONGEST_HEADER = 32, 1000
 
 
 def read(text: str) -> Address | None:
@@ -65,6 +65,7 @@ class Peers:
 
     def client(self, peer: str, forwarded: str) -> Client:
         """The client behind this peer."""
+        forwarded = forwarded[-LONGEST_HEADER:] if self.trusted else ""
         known = self._known.get((peer, forwarded))
         if known is None:
             if len(self._known) >= self._most:
