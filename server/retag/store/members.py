@@ -108,10 +108,12 @@ async def page(
     )
     rows = await reader.all(sql, (build, after, limit))
     upto = rows[-1][0] if len(rows) == limit else LAST
-    found = {row[0]: Member(*row) for row in rows}
-    found |= await _undone(reader, build, as_of, after, upto)
-    inside = [one for _, one in sorted(found.items()) if _holds(one, as_of.instant)]
-    return inside, (upto if upto != LAST else None)
+    undone = await _undone(reader, build, as_of, after, upto)
+    instant, further = as_of.instant, upto if upto != LAST else None
+    if not undone:
+        return [Member(*row) for row in rows if row[1] <= instant < row[2]], further
+    found = {row[0]: Member(*row) for row in rows} | undone
+    return [one for _, one in sorted(found.items()) if _holds(one, instant)], further
 
 
 async def _undone(reader: Queries, build: int, as_of: AsOf, after: bytes, upto: bytes) -> dict[bytes, Member]:
@@ -128,12 +130,19 @@ def _holds(one: Member, instant: int) -> bool:
     return one.opens <= instant < one.closes
 
 
-async def members(store: Any, build: int | None, as_of: AsOf, limit: int = 5000) -> AsyncIterator[Member]:
+async def pages(store: Any, build: int | None, as_of: AsOf, limit: int = 2000) -> AsyncIterator[list[Member]]:
     """Every member at an as_of, in order of id, in constant memory. `store` is a reader that can snapshot."""
     after: bytes | None = b"" if build is not None else None
     while after is not None and build is not None:
         async with store.snapshot() as snapshot:
             found, after = await page(snapshot, build, as_of, after, limit)
+        if found:
+            yield found
+
+
+async def members(store: Any, build: int | None, as_of: AsOf) -> AsyncIterator[Member]:
+    """The same, one by one."""
+    async for found in pages(store, build, as_of):
         for one in found:
             yield one
 

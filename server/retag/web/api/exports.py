@@ -111,7 +111,8 @@ async def _body(call: Call, job: Job) -> AsyncIterator[bytes]:
     head = job.format.head(fields)
     found.update(head)
     yield head
-    async for lines in _batches(_lines(call.state.reader, job)):
+    reader = call.state.reader
+    async for lines in _pages(reader, job) if job.since is None else _batches(_delta(reader, job, job.since)):
         chunk = job.format.rows(lines, fields)
         found.update(chunk)
         job.manifest.rows += len(lines)
@@ -119,6 +120,12 @@ async def _body(call: Call, job: Job) -> AsyncIterator[bytes]:
     job.manifest.sha256 = found.hexdigest()
     _keep(call, job.manifest)
     yield job.format.trailer(job.manifest.as_of, job.manifest.rows, job.manifest.sha256)
+
+
+async def _pages(reader: Any, job: Job) -> AsyncIterator[list[Line]]:
+    """A full export, page by page: no member is handled twice."""
+    async for page in members.pages(reader, job.build, job.until):
+        yield [Line(one.visitor, one.opens, one.closes, one.last) for one in page]
 
 
 async def _batches(lines: AsyncIterator[Line]) -> AsyncIterator[list[Line]]:
@@ -132,13 +139,9 @@ async def _batches(lines: AsyncIterator[Line]) -> AsyncIterator[list[Line]]:
         yield batch
 
 
-async def _lines(reader: Any, job: Job) -> AsyncIterator[Line]:
-    """Members as lines; in a delta only who came or went, by walking both sets in order of id."""
-    if job.since is None:
-        async for one in members.members(reader, job.build, job.until):
-            yield _line(one, "")
-        return
-    old = members.members(reader, job.since_build, job.since)
+async def _delta(reader: Any, job: Job, since: AsOf) -> AsyncIterator[Line]:
+    """A delta: only who came or went, by walking both sets in order of id."""
+    old = members.members(reader, job.since_build, since)
     new = members.members(reader, job.build, job.until)
     before, after = await anext(old, END), await anext(new, END)
     while before is not END or after is not END:
