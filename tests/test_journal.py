@@ -9,7 +9,7 @@ import time
 import pytest
 
 from beds import ACCOUNT, NOW, Bed, event, visitor
-from retag import errors, journal
+from retag import errors, journal, upkeep
 from retag.store import engine, sqlite
 from retag.store.engine import SqliteStore
 
@@ -232,3 +232,42 @@ def test_large_file_is_checked_in_the_background(tmp_path, monkeypatch):
         time.sleep(0.01)
     assert store.unsound
     store.close()
+
+
+def test_wal_stays_small(tmp_path, monkeypatch):
+    """However much flows through; and while a long read pins it, not every slice tries again."""
+    monkeypatch.setattr(engine, "WAL_DUE", 200_000)
+    monkeypatch.setattr(sqlite, "WAL_KEPT", 50_000)
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    sizes = []
+    for n in range(60):
+        store.append(
+            [event(event_id=f"{n}-{i}", url="https://shop.example/" + "x" * 500) for i in range(50)], ()
+        )
+        store.fold(NOW, 1000)
+        store.checkpoint(idle=False)
+        sizes.append((tmp_path / "a.db-wal").stat().st_size)
+    assert max(sizes) < 800_000
+    with contextlib.closing(sqlite.connect(tmp_path / "a.db", readonly=True)) as cn:
+        cn.execute("BEGIN")
+        cn.execute("SELECT count(*) FROM log").fetchone()
+        tries = []
+        monkeypatch.setattr(sqlite, "checkpoint", lambda cn, mode: tries.append(mode))
+        for n in range(60, 120):
+            store.append([event(url="https://shop.example/" + "x" * 500) for i in range(50)], ())
+            store.checkpoint(idle=False)
+    assert len(tries) < 5
+    store.close()
+
+
+async def test_erasure_waits_for_a_reader_and_then_wipes(tmp_path):
+    """A reader in the middle of a page pins the WAL; the next idle moment empties it."""
+    async with running(tmp_path / "a.db") as one:
+        await one.append([event()])
+        with contextlib.closing(sqlite.connect(tmp_path / "a.db", readonly=True)) as cn:
+            cn.execute("BEGIN")
+            cn.execute("SELECT count(*) FROM log").fetchone()
+            await one.write(lambda cn: upkeep.erase(cn, ACCOUNT, visitor(1), NOW))
+            assert visitor(1) in (tmp_path / "a.db-wal").read_bytes()
+        await until(lambda: visitor(1) not in (tmp_path / "a.db-wal").read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sqlite3
 import threading
@@ -22,7 +23,9 @@ T = TypeVar("T")
 
 CHECKED_FIRST = 500_000_000
 """Files up to this size are checked before they are served, larger ones in the background."""
-WAL_DUE = 16 << 20
+WAL_DUE = 30 << 20
+"""Bytes of WAL to checkpoint at when idle, twice that when busy: so it stays under 64 MB."""
+PINNED_S = 0.5
 TAIL = 50_000
 """Events kept in memory between append and fold, so that the fold need not read them back."""
 POISON = (OverflowError, UnicodeEncodeError, TypeError, ValueError, sqlite3.IntegrityError,
@@ -42,6 +45,7 @@ class SqliteStore:
         self._next = 1
         self._next_apart = 1
         self._folded = 0
+        self._pinned = 0.0
 
     def open(self) -> None:
         """Check, open and migrate. Raises sqlite.Unusable."""
@@ -136,7 +140,7 @@ class SqliteStore:
 
         A fold that power loss takes back is done again from the log.
         """
-        with self._lightly():
+        with self._lightly(), _without_collector():
             self._begin()
             try:
                 entries = self._unfolded(most)
@@ -191,18 +195,13 @@ class SqliteStore:
         """When the WAL has grown; when idle also retry a pending wipe."""
         if idle and log.progress(self._cn, "wipe"):
             self._wipe()
-        wal = f"{self.path}-wal"
-        if os.path.exists(wal) and os.stat(wal).st_size >= WAL_DUE * (1 if idle else 2):
-            sqlite.checkpoint(self._cn, "RESTART" if idle else "PASSIVE")
-
-    def banned(self, visitor: bytes) -> str | None:
-        """`erased` or `opted_out` of a visitor who is gone or objected, else None. Any thread may ask."""
-        graves = self._desk.graves
-        if not graves.any:
-            return None
-        if graves.erased(visitor):
-            return "erased"
-        return "opted_out" if visitor in graves.opted_out else None
+        wal, now = f"{self.path}-wal", time.monotonic()
+        if now < self._pinned or not os.path.exists(wal):
+            return
+        if os.stat(wal).st_size >= WAL_DUE * (1 if idle else 2):
+            # A long read pins the WAL: then every try would sync the file again, and free nothing.
+            whole = sqlite.checkpoint(self._cn, "RESTART" if idle else "PASSIVE")
+            self._pinned = 0.0 if whole else now + PINNED_S
 
     def is_poison(self, error: BaseException) -> bool:
         return isinstance(error, POISON)
@@ -213,3 +212,15 @@ class SqliteStore:
     def close(self) -> None:
         """Checkpoint and close; SQLite removes the WAL with the last connection."""
         self._cn.close()
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """A slice makes tens of thousands of containers and no cycle: looking for cycles costs it a tenth."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()

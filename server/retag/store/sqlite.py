@@ -20,8 +20,8 @@ BUSY_MS = 5000
 CHECKPOINT_WAIT_MS = 5
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 8_192
-WAL_KEPT = 64 << 20
-"""Bytes that the WAL file keeps after a checkpoint."""
+WAL_KEPT = 4 << 20
+"""Bytes that the WAL file keeps when it starts anew after a checkpoint; so its size says how much is due."""
 
 
 class Unusable(RetagError):
@@ -133,6 +133,7 @@ def checkpoint(cn: sqlite3.Connection, mode: str = "PASSIVE") -> bool:
     """
     cn.execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
     try:
-        return not cn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+        busy, frames, moved = cn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return not busy and frames == moved
     finally:
         cn.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
