@@ -254,7 +254,7 @@ def test_wal_stays_small(tmp_path, monkeypatch):
         cn.execute("SELECT count(*) FROM log").fetchone()
         tries = []
         monkeypatch.setattr(sqlite, "checkpoint", lambda cn, mode: tries.append(mode))
-        for n in range(60, 120):
+        for _ in range(60):
             store.append([event(url="https://shop.example/" + "x" * 500) for i in range(50)], ())
             store.checkpoint(idle=False)
     assert len(tries) < 5
@@ -271,3 +271,14 @@ async def test_erasure_waits_for_a_reader_and_then_wipes(tmp_path):
             await one.write(lambda cn: upkeep.erase(cn, ACCOUNT, visitor(1), NOW))
             assert visitor(1) in (tmp_path / "a.db-wal").read_bytes()
         await until(lambda: visitor(1) not in (tmp_path / "a.db-wal").read_bytes())
+
+
+async def test_close_does_not_wait_for_a_long_fold(tmp_path, monkeypatch):
+    """After an import the rest is folded at the next start; no event is lost by that."""
+    monkeypatch.setattr(journal, "CLOSE_S", 0.0)
+    async with running(tmp_path / "a.db") as one:
+        await one.append([event(event_id=str(n)) for n in range(100)])
+    assert stored(tmp_path / "a.db", "SELECT count(*) FROM log") == [100]
+    async with running(tmp_path / "a.db") as one:
+        await until(lambda: one.store.waiting()[0] == 0)
+    assert stored(tmp_path / "a.db", "SELECT count(*) FROM trail") == [100]

@@ -29,6 +29,8 @@ log = logging.getLogger("retag.journal")
 MOST_IN_BATCH = 4096
 MOST_JOBS = 1000
 BACK_OFF_S = 0.25
+CLOSE_S = 5.0
+"""Folding goes on for so long at the end; what is left is folded at the next start."""
 EXIT_CODE = 74
 """EX_IOERR: the supervisor starts the process again, and SQLite recovers from what is on disk."""
 
@@ -98,6 +100,7 @@ class Journal:
         self._closing = False
         self._sick = False
         self._heard = 0.0
+        self._last_fold = float("inf")
         self._thread = threading.Thread(target=self._run, name="retag-writer", daemon=True)
 
     def start(self) -> None:
@@ -169,6 +172,7 @@ class Journal:
     async def close(self) -> None:
         """Refuse more, finish what is queued, fold, and close the store."""
         self._closing = True
+        self._last_fold = time.monotonic() + CLOSE_S
         self._bell.set()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
@@ -248,6 +252,8 @@ class Journal:
     def _fold_due(self) -> bool:
         waiting, since = self.store.waiting()
         if self.failed or not self._pace.due(waiting, since, self._closing):
+            return False
+        if time.monotonic() > self._last_fold:
             return False
         most = 1 if self._sick else self._pace.most(since, time.monotonic() - self._heard > QUIET_S)
         started = time.perf_counter()
