@@ -26,7 +26,7 @@ from retag.store import registry
 from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
-from retag.web import api, serving, tagfile
+from retag.web import api, serving, shop, tagfile
 from retag.web.answers import Answers
 from retag.web.api import exports
 from retag.web.arrivals import Arrivals
@@ -76,6 +76,7 @@ def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
     console = Console(arrivals)
     return [
         *tagfile.routes(),
+        *shop.routes(),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", Metrics(arrivals, health).answer),
@@ -143,5 +144,5 @@ def serve(settings: Settings, on_start: Callable[[str], None] = lambda _: None) 
     def stop() -> None:
         app.state.stopping = True
 
-    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # requests make no cycles: look for some now and then
     serving.Server(serving.config(app, settings.host, settings.port), on_start, stop).run()

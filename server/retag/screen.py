@@ -24,7 +24,10 @@ YES = frozenset(("1", "true", "granted", "yes"))
 
 
 class Tag(msgspec.Struct, frozen=True):
-    """A tag as the door knows it. `domains` are hosts that stand for their subdomains; none means any."""
+    """A tag as the door knows it. `domains` are hosts that stand for their subdomains; none means any.
+
+    `script` is what its script is served with: modules and options.
+    """
 
     id: int
     account: int
@@ -32,13 +35,15 @@ class Tag(msgspec.Struct, frozen=True):
     domains: tuple[str, ...] = ()
     consent: str = "off"
     params: frozenset[str] = frozenset()
+    script: dict[str, Any] = {}
 
     @classmethod
     def parse(cls, number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
         """A tag out of its row and configuration."""
         domains = tuple(str(one).lower() for one in config.get("domains") or ())
         params = frozenset(str(name).lower() for name in config.get("params") or ())
-        return cls(number, account, status, domains, config.get("consent") or "off", params)
+        script = config.get("script") or {}
+        return cls(number, account, status, domains, config.get("consent") or "off", params, script)
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -48,7 +53,7 @@ class Policy(msgspec.Struct, frozen=True):
     internal: tuple[Network, ...] = ()
 
 
-class Case(msgspec.Struct, frozen=True):
+class Case(msgspec.Struct, frozen=True, gc=False):
     """One event before the screen."""
 
     hit: Hit

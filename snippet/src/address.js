@@ -3,20 +3,15 @@
 
 import { attempt } from './safe.js';
 
-const LISTED =
-  /^(utm_\w+|q|query|s|search|p|pp|page|category|cat|product|product_id|pid|sku|variant|colou?r|size|brand|collection|lang|currency|sort)$/;
-const EMAIL = /[^/?&=\s]+(@|%40)[^/?&=\s]+\.\w+/gi;
+// CONFIG.params: the server's list, and what tags add to it, as a pattern.
+const EMAIL = /[^/?&=\s]+(@|%40)[^/?&=\s]+\.\w+/g;
 
-/** An address as it may be sent; '' for what is none. `more` are further parameters by name. */
-export const scrub = (address, more) =>
+/** An address as it may be sent; undefined for what is none. */
+export const scrub = (address) =>
   attempt(() => {
     const url = new URL(address);
-    const kept = url.search
-      .slice(1)
-      .split('&')
-      .filter((pair) => {
-        const name = pair.split('=')[0].toLowerCase();
-        return LISTED.test(name) || more.includes(name);
-      });
-    return (url.origin + url.pathname + (kept[0] ? '?' + kept.join('&') : '')).replace(EMAIL, '[email]');
-  }, '');
+    const query = url.searchParams;
+    [...query.keys()].forEach((name) => RegExp(`^(${CONFIG.params})$`, 'i').test(name) || query.delete(name));
+    url.hash = '';
+    return url.href.replace(EMAIL, '[email]');
+  });

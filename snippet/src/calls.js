@@ -3,63 +3,45 @@
 
 import { forgetAll } from './clicks.js';
 import { state } from './consent.js';
-import { drop, flush, queue, told, withdraw } from './delivery.js';
+import { drop, flush, left, withdraw } from './delivery.js';
+import { attempt } from './safe.js';
 import { say } from './say.js';
 import { recall } from './storage.js';
 import { page, set, tags, track } from './tags.js';
 
-const partner = {};
+// What was `set` before or between loads is every tag's.
+const shared = { partner: {} };
 
-const load = (id, given) => {
-  const key = String(id || '').trim();
-  if (!key) return 'load needs a tag id';
-  const known = tags.get(key);
-  const tag = known || { id: key, config: CONFIG[key] || {}, partner: { ...partner } };
-  tags.set(key, tag);
-  if (known) say('tag', key, 'was loaded already');
-  set(tag, { ...given });
+const load = (given, partner) => {
+  const id = String(given || '').trim();
+  if (!id) return 'no tag';
+  if (!tags.some((tag) => tag.id == id)) tags.push({ id, partner: { ...shared.partner } });
+  set(tags.find((tag) => tag.id == id), partner);
 };
 
 /** `true` releases what waited; `false` drops it, deletes what is ours and tells the server. */
 const setconsent = (given) => {
-  const yes = String(given) == 'true' || given === 1;
-  const before = state.given;
-  state.given = yes;
-  if (yes) return void flush();
-  const waited = queue.length;
+  const pin = recall('pin_unauth');
+  state.given = /^(true|1)$/.test(given);
+  if (state.given) return flush();
   drop();
-  const pin = recall('_pin_unauth');
-  const stored = forgetAll();
-  if (before !== false && (stored || told())) tags.forEach((tag) => withdraw(tag.id, pin));
-  say('consent denied;', waited, 'events dropped');
+  if (forgetAll() || left()) tags.forEach((tag) => withdraw(tag.id, pin));
 };
 
 const calls = {
   load,
   page,
   track,
-  set: (given) => {
-    set({ partner }, { ...given });
-    tags.forEach((tag) => set(tag, { ...given }));
-  },
+  set: (given) => [shared, ...tags].forEach((tag) => set(tag, given)),
   setconsent,
 };
 
 /** One call; never throws. Its callback hears `(true)`, or `(false, reason)`. */
 export const call = (given) => {
-  const [name, ...rest] = Array.prototype.slice.call(given);
+  const [name, ...rest] = Array.from(given);
   const run = calls[String(name).toLowerCase()];
   const done = rest.find((one) => typeof one == 'function');
-  let error;
-  try {
-    error = run ? run(...rest.filter((one) => one != done)) : `there is no call ${name}`;
-  } catch (reason) {
-    error = String(reason);
-  }
+  const error = run ? attempt(() => run(...rest), 'failed') : 'unknown';
   if (error) say(error);
-  try {
-    if (done) done(!error, error);
-  } catch (reason) {
-    say('the callback failed:', reason);
-  }
+  attempt(() => done && done(!error, error));
 };

@@ -1,25 +1,24 @@
 // Click ids of the landing page, kept first-party for their usual life in days.
 
 import { win } from './safe.js';
-import { forget, keep, recall } from './storage.js';
+import { keep, recall } from './storage.js';
 
-const LIVES = { epik: 365, gclid: 90, fbclid: 90, ttclid: 90, msclkid: 90 };
-const names = Object.keys(LIVES);
-const landing = win.location.search;
+const NAMES = ['epik', 'gclid', 'fbclid', 'ttclid', 'msclkid'];
+const landing = location.search;
 let kept;
 
 /** The known click ids by name; call it only where storing is allowed. */
 export const clicks = () => {
   const found = {};
-  names.forEach((name) => {
-    const match = landing.match(`[?&]${name}=([\\w.~%+-]{1,300})`);
-    if (match && !kept) keep('_' + name, match[1], LIVES[name]);
-    const value = (match && match[1]) || recall('_' + name);
-    if (value) found[name] = value;
+  NAMES.forEach((name) => {
+    const match = landing.match(`[?&]${name}=([\\w.~%+-]+)`);
+    if (match && !kept) keep(name, match[1], name == 'epik' ? 365 : 90);
+    found[name] = match?.[1] || recall(name);
   });
   kept = 1;
   return found;
 };
 
 /** Delete what this tag keeps; whether there was anything. */
-export const forgetAll = () => ['pin_unauth', ...names].filter((name) => forget('_' + name))[0];
+export const forgetAll = () =>
+  ['pin_unauth', ...NAMES].filter((name) => recall(name) && !keep(name, '', 0))[0];

@@ -3,16 +3,19 @@
 import { doc, nav } from './safe.js';
 import { data } from './say.js';
 
-export const state = { given: undefined, wait: false };
+/** `wait` is a consent module's, which has yet to hear. */
+export const state = {};
 
-const objects = () => nav.globalPrivacyControl == 1;
+/** A tag's baked configuration. */
+export const configured = (id) => CONFIG[id] || {};
 
 /** True to send, false to drop, undefined to wait in memory. Attributes may only make a mode stricter. */
-export const allowed = (config) => {
-  if (objects() || state.given === false) return false;
-  if (state.given) return true;
-  return state.wait || config.consent == 'required' || data.consent == 'required' ? undefined : true;
-};
+export const allowed = (id) =>
+  nav.globalPrivacyControl == 1 || state.given === false
+    ? false
+    : state.given || (state.wait || [data.consent, configured(id).consent].includes('required') ? undefined : true);
 
 /** Whether the page has been seen: not while it is prerendered or has only been opened in the background. */
-export const seen = () => (seen.once = seen.once || (!doc.prerendering && doc.visibilityState != 'hidden'));
+export const seen = () => (once ||= !doc.hidden);
+
+let once;

@@ -7,18 +7,15 @@
 import { on, win } from './safe.js';
 import { track } from './tags.js';
 
-const PREFIX = 'data-retag-';
-const SHORT = { pin: 'pin_id', campaign: 'campaign_id', ad: 'ad_id' };
 const { getAttribute, getAttributeNames } = Element.prototype;
 
 const read = (path) => {
   const found = {};
   path.forEach((element) =>
     getAttributeNames.call(element).forEach((name) => {
-      if (name.slice(0, 11) != PREFIX) return;
-      const short = name.slice(11).replace(/-/g, '_');
-      const key = SHORT[short] || short;
-      if (!(key in found)) found[key] = getAttribute.call(element, name);
+      if (!name.startsWith('data-retag-')) return;
+      const key = name.slice(11).replace(/-/g, '_').replace(/^(pin|campaign|ad)$/, '$1_id');
+      found[key] ??= getAttribute.call(element, name);
     }),
   );
   return found;

@@ -1,23 +1,22 @@
 // The life of a page: navigations inside it, the back/forward cache, prerendering and background tabs, hiding.
 // No `unload` and no `beforeunload`: they keep pages out of the back/forward cache.
 
-import { flush, hide, retry } from './delivery.js';
+import { hide, retry } from './delivery.js';
 import { doc, on, win } from './safe.js';
 import { address, moved, page, tags } from './tags.js';
 
 /** Functions that modules want called when a page is left, and when another begins. */
 export const leave = [];
 
-let before = win.location.href;
+let before = address();
 
 const turn = () => {
-  if (win.location.href == before) return;
-  const counted = [...tags.values()].some((tag) => tag.page !== undefined && tag.page !== address());
-  if (!counted) return;
+  const now = address();
+  if (now == before) return;
   leave.forEach((run) => run());
   moved(before);
-  before = win.location.href;
-  page();
+  before = now;
+  page(0, 1);
 };
 
 // A router may call replaceState before pushState (https://github.com/vuejs/router/issues/1416) and `page` after:
@@ -28,8 +27,8 @@ export const watch = () => {
   if (win.navigation) on(win.navigation, 'currententrychange', soon);
   else {
     ['pushState', 'replaceState'].forEach((name) => {
-      const theirs = win.history[name];
-      win.history[name] = function () {
+      const theirs = history[name];
+      history[name] = function () {
         soon();
         return theirs.apply(this, arguments);
       };
@@ -38,17 +37,15 @@ export const watch = () => {
   }
   on(win, 'pageshow', (event) => {
     if (!event.persisted) return;
-    const counted = [...tags.values()].filter((tag) => tag.page !== undefined);
-    counted.forEach((tag) => (tag.page = ''));
-    if (counted[0]) page();
-    retry();
+    tags.forEach((tag) => (tag.page = tag.page && '-'));
+    page(0, 1);
   });
   const left = () => {
     leave.forEach((run) => run());
     hide();
   };
-  on(doc, 'visibilitychange', () => (doc.visibilityState == 'hidden' ? left() : retry()));
+  on(doc, 'visibilitychange', () => (doc.hidden ? left() : retry()));
   on(win, 'pagehide', left);
   on(win, 'online', retry);
-  on(doc, 'prerenderingchange', flush);
+  on(doc, 'prerenderingchange', retry);
 };

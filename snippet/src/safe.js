@@ -18,13 +18,13 @@ export const attempt = (run, otherwise) => {
 export const json = (value) => {
   const proto = Array.prototype;
   const theirs = proto.toJSON;
-  if (theirs) delete proto.toJSON;
+  delete proto.toJSON;
   const text = JSON.stringify(value);
   if (theirs) proto.toJSON = theirs;
   return text;
 };
 
-/** 32 hex digits from the browser's generator: `Math.random` is stubbed on some pages. */
+/** About 120 bits from the browser's generator: `Math.random` is stubbed on some pages. */
 export const random = () =>
   crypto.getRandomValues(new Uint32Array(4)).reduce((text, part) => text + part.toString(36), '');
 

@@ -1,82 +1,156 @@
-"""The tag file, and the demo shop that wears it: static files of the package, read once.
+"""The tag file: each tag's configuration baked into the committed build, served from memory.
 
-`/tag.js` may be kept for an hour and is then asked for again by its hash; `/ct/core.js` is the same file at
-the path of Pinterest's own. The shop's pages get the first tag's id, exactly as a retailer would paste it.
+Its bytes depend on the configuration alone, never on a visitor, a query or a header. `/tag.js` and
+`/ct/core.js` (the original path) are kept for an hour, then asked for again by hash; `/t/HASH.js` is the
+same file for good, with its integrity: a changed configuration is a new address.
+Nothing here sets a cookie.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import brotli
+import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
-CACHE = "public, max-age=3600, stale-while-revalidate=86400"
+from retag import scrub
+from retag.screen import Tag
+
+MODULES = ("products", "consent", "engagement", "forms")
+"""What a tag's configuration may switch on, in the order of loading."""
+OPTIONS = ("hash", "title", "google", "vendor")
+"""File-wide options: count hash routes, send titles, follow Google's consent mode, the IAB vendor id."""
+HOUR = "public, max-age=3600, stale-while-revalidate=86400"
+FOREVER = "public, max-age=31536000, immutable"
+REMEMBERED = 8
+"""Versions that an address is kept for, so that pages from before a change keep their script."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One file in its three codings."""
+
+    plain: bytes
+    codings: Mapping[str, bytes]
+    name: str
+    integrity: str
+
+    @classmethod
+    def of(cls, plain: bytes) -> Version:
+        digest = hashlib.sha256(plain).hexdigest()[:16]
+        integrity = "sha384-" + base64.b64encode(hashlib.sha384(plain).digest()).decode()
+        codings = {"br": brotli.compress(plain), "gzip": gzip.compress(plain, mtime=0), "": plain}
+        return cls(plain, codings, digest, integrity)
+
+    @property
+    def path(self) -> str:
+        """The immutable address."""
+        return f"/t/{self.name}.js"
+
+
+def built(name: str) -> str:
+    """A file of the committed build."""
+    return (resources.files("retag.web") / "static" / "tag" / f"{name}.js").read_text("utf-8").strip()
+
+
+def params(tags: Iterable[Tag]) -> str:
+    """The query parameters that may leave a page, as a pattern."""
+    own = {name for tag in tags for name in tag.params if re.fullmatch(r"[\w-]+", name)}
+    return "|".join(sorted(scrub.PARAMS | own))
+
+
+def configuration(tags: Mapping[int, Tag], debug: str) -> dict[str, Any]:
+    """What is baked in: file-wide options, and for each tag what differs from the default."""
+    found: dict[str, Any] = {"params": params(tags.values()), "debug": debug}
+    for number, tag in sorted(tags.items()):
+        found |= {name: tag.script[name] for name in OPTIONS if tag.script.get(name)}
+        own: dict[str, Any] = {"domains": 1} if tag.domains else {}
+        if tag.consent == "required":
+            own["consent"] = "required"
+        if own:
+            found[str(number)] = own
+    return found
+
+
+def compose(tags: Mapping[int, Tag], debug: str) -> bytes:
+    """`(core)(CONFIG,[MODULE,…]);` for these tags."""
+    wanted = {name for tag in tags.values() for name in tag.script.get("modules", ())}
+    modules = ",".join(built(name) for name in MODULES if name in wanted)
+    config = msgspec.json.encode(configuration(tags, debug)).decode().replace("<", "\\u003c")
+    return f"{built('core')}({config},[{modules}]);\n".encode()
 
 
 class TagFile:
-    """The script, plain and compressed."""
+    """The file for the door's tags, composed again when they change."""
 
     def __init__(self) -> None:
-        self.plain = (resources.files("retag.web") / "static" / "tag" / "tag.js").read_bytes()
-        self.small = brotli.compress(self.plain)
-        self.etag = f'"{hashlib.sha256(self.plain).hexdigest()[:16]}"'
+        self.debug = Version.of(built("debug").encode() + b"\n")
+        self.tags: Mapping[int, Tag] | None = None
+        self.current = self.debug
+        self.known = {self.debug.name: self.debug}
 
-    async def answer(self, request: Request) -> Response:
-        headers = {
-            "cache-control": CACHE,
-            "etag": self.etag,
-            "vary": "accept-encoding",
-            "x-content-type-options": "nosniff",
-            "cross-origin-resource-policy": "cross-origin",
-            "access-control-allow-origin": "*",
-        }
-        if request.headers.get("if-none-match") == self.etag:
-            return Response(status_code=304, headers=headers)
-        if "br" in request.headers.get("accept-encoding", ""):
-            headers["content-encoding"] = "br"
-            return Response(self.small, headers=headers, media_type=TYPES["js"])
-        return Response(self.plain, headers=headers, media_type=TYPES["js"])
+    def version(self, tags: Mapping[int, Tag]) -> Version:
+        """The file for these tags; the door's mapping is replaced, never changed."""
+        if tags is not self.tags:
+            self.current = Version.of(compose(tags, self.debug.path))
+            while len(self.known) >= REMEMBERED:
+                del self.known[next(name for name in self.known if name != self.debug.name)]
+            self.known[self.current.name] = self.current
+            self.tags = tags
+        return self.current
 
+    async def latest(self, request: Request) -> Response:
+        return answer(request, self.version(request.app.state.door.tags), HOUR)
 
-class Shop:
-    """The demo shop's pages."""
-
-    def __init__(self) -> None:
-        folder = resources.files("retag.web") / "static" / "shop"
-        self.files = {file.name: file.read_bytes() for file in folder.iterdir() if "." in file.name}
-
-    async def answer(self, request: Request) -> Response:
-        name = request.path_params["page"] or "index.html"
-        body = self.files.get(name)
-        if body is None:
-            return Response("No such page.", status_code=404, media_type="text/plain")
-        if name.endswith(".html"):
-            body = body.replace(b"TAG_ID", str(tag_of(request.app.state)).encode())
-        headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
-        return Response(body, headers=headers, media_type=TYPES.get(name.rpartition(".")[2], "text/plain"))
+    async def immutable(self, request: Request) -> Response:
+        self.version(request.app.state.door.tags)
+        found = self.known.get(request.path_params["name"])
+        if found is None:
+            return Response("No such version: see /tag.js.\n", 404, {"cache-control": "no-store"})
+        return answer(request, found, FOREVER)
 
 
-def tag_of(state: Any) -> int:
-    """The first tag's id, 0 when there is none."""
-    return min(state.door.tags, default=0)
+def answer(request: Request, version: Version, cache: str) -> Response:
+    """The file in the best coding that is taken, or that it is unchanged."""
+    coding = accepted(request.headers.get("accept-encoding", ""))
+    etag = f'"{version.name}{coding and "-" + coding}"'
+    headers = {
+        "cache-control": cache,
+        "etag": etag,
+        "vary": "accept-encoding",
+        "x-content-type-options": "nosniff",
+        "cross-origin-resource-policy": "cross-origin",
+        "access-control-allow-origin": "*",
+    }
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(None, 304, headers)
+    if coding:
+        headers["content-encoding"] = coding
+    return Response(version.codings[coding], 200, headers, "text/javascript")
 
 
-async def to_shop(_: Request) -> Response:
-    return RedirectResponse("/shop/")
+def accepted(header: str) -> str:
+    """`br` or `gzip` when the client takes it, else ''."""
+    parts = [part.replace(" ", "").partition(";") for part in header.lower().split(",")]
+    taken = {name for name, _, weight in parts if weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")}
+    return "br" if "br" in taken else "gzip" if "gzip" in taken else ""
 
 
 def routes() -> list[Route]:
-    """The tag under both of its addresses, and the shop."""
+    """The tag under all of its addresses."""
     tag = TagFile()
     return [
-        Route("/tag.js", tag.answer),
-        Route("/ct/core.js", tag.answer),
-        Route("/shop", to_shop),
-        Route("/shop/{page:path}", Shop().answer),
+        Route("/tag.js", tag.latest),
+        Route("/ct/core.js", tag.latest),
+        Route("/t/{name}.js", tag.immutable),
     ]

@@ -13,6 +13,7 @@ import msgspec
 
 from retag import errors
 from retag.store import registry, tags
+from retag.web import tagfile
 from retag.web.api.audiences import text
 from retag.web.api.call import NAME_LIMIT, Call, Name, closed
 
@@ -38,6 +39,16 @@ class TagCreate(msgspec.Struct):
     md_frequency: float | None = None
 
 
+class Script(msgspec.Struct, omit_defaults=True):
+    """What the tag's script does beside the calls; see snippet/README.md."""
+
+    modules: list[Annotated[str, closed(*tagfile.MODULES)]] = []
+    hash: bool = False
+    title: bool = False
+    google: bool = False
+    vendor: int = 0
+
+
 class TagUpdate(msgspec.Struct):
     """Retag's own: any of these. `domains` are the shop's hosts, each with those below it."""
 
@@ -46,6 +57,7 @@ class TagUpdate(msgspec.Struct):
     domains: list[str] | None = None
     consent: Annotated[str, closed("required", "opt-out", "off")] | None = None
     params: list[str] | None = None
+    script: Script | None = None
     personalise: bool | None = None
 
 
@@ -118,6 +130,10 @@ def _config(wanted: TagUpdate) -> dict[str, Any]:
         config["consent"] = one_of("consent", wanted.consent, CONSENTS)
     if wanted.personalise is not None:
         config["personalise"] = wanted.personalise
+    if wanted.script is not None:
+        for name in wanted.script.modules:
+            one_of("script.modules", name, tagfile.MODULES)
+        config["script"] = msgspec.to_builtins(wanted.script)
     if wanted.params is not None:
         config["params"] = [text("params", name, 100) for name in wanted.params]
     return config

@@ -1,0 +1,22 @@
+// Engagement: seconds in view, how far the page was scrolled, and the viewport, told when the page is left.
+
+export const start = (api) => {
+  let since = document.hidden ? 0 : performance.now();
+  let total = 0;
+  let deepest = 0;
+  const pause = () => {
+    if (since) total += performance.now() - since;
+    since = 0;
+  };
+  addEventListener('scroll', () => (deepest = Math.max(deepest, scrollY)), { passive: true, capture: true });
+  document.addEventListener('visibilitychange', () => document.hidden || (since = performance.now()));
+  api.leave.push(() => {
+    pause();
+    if (total < 1000) return;
+    const height = document.documentElement.scrollHeight;
+    const scroll = Math.min(100, Math.round((100 * (deepest + innerHeight)) / height));
+    api.call(['track', 'engagement', { seconds: Math.round(total / 1000), scroll, viewport: innerWidth + 'x' + innerHeight }]);
+    total = deepest = 0;
+    since = document.hidden ? 0 : performance.now();
+  });
+};

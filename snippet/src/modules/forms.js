@@ -1,0 +1,30 @@
+// Outbound clicks and form submits without code. What is in a form's fields is never read.
+
+const { getAttribute } = Element.prototype;
+
+const outbound = (event) => {
+  const link = event.composedPath().find((one) => one instanceof HTMLAnchorElement && one.href);
+  if (!link || link.hasAttribute('data-retag') || link.host == location.host || !/^http/.test(link.protocol)) return;
+  return ['outbound', { link: link.origin + link.pathname }];
+};
+
+const submit = (event) => {
+  const form = event.target;
+  if (!(form instanceof HTMLFormElement) || getAttribute.call(form, 'data-retag')) return;
+  return ['form_submit', { form: getAttribute.call(form, 'id') || getAttribute.call(form, 'name') || undefined }];
+};
+
+export const start = (api) => {
+  const hear = (name, read) =>
+    addEventListener(
+      name,
+      (event) => {
+        const found = read(event);
+        if (found) api.call(['track', ...found]);
+      },
+      true,
+    );
+  hear('click', outbound);
+  hear('auxclick', outbound);
+  hear('submit', submit);
+};
