@@ -210,6 +210,22 @@ def test_purge_leaves_audiences_alone(bed):
     assert log.next_place(bed.cn) == 702
 
 
+def test_refold_after_a_purge_keeps_what_the_purged_events_meant(bed):
+    """Who bought once stays excluded for ever, though the purchase itself is gone from the log."""
+    audience = bed.audience({"all": [{"event": "pagevisit"}], "none": [{"event": "checkout"}]})
+    often = bed.audience({"event": "pagevisit", "min_count": 3, "retention_days": 500})
+    plain = bed.audience({"event": "checkout", "retention_days": 500})
+    bed.take(event(name="checkout", time=NOW - 300 * DAY), event(time=NOW - 299 * DAY))
+    bed.take(event(time=NOW - 2 * DAY), event(time=NOW - 400 * DAY, received=NOW), event())
+    while purging.events(bed.cn, NOW - 90 * DAY):
+        pass
+    before = bed.rows("SELECT * FROM member")
+    assert bed.rows("SELECT count(*) FROM log") == [(3,)]
+    fold.refold(bed.cn, [visitor(1)], NOW)
+    assert bed.rows("SELECT * FROM member") == before
+    assert [bed.members(one) for one in (audience, often, plain)] == [set(), {visitor(1)}, {visitor(1)}]
+
+
 def test_purge_waits_for_fold_and_backfill(bed):
     """What has not reached an audience yet stays, however old."""
     bed.append(event(time=NOW - 300 * DAY))
