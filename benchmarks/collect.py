@@ -124,6 +124,11 @@ class Running:
     def __enter__(self) -> Running:
         return self
 
+    def spent(self) -> float:
+        """Seconds of processor that the server has used: what a busy neighbour disturbs least."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def __exit__(self, *_: object) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
@@ -245,9 +250,11 @@ def rows(path: str) -> int:
 
 
 def show(name: str, found: dict[str, float], ceiling: float, more: str = "") -> None:
+    rate, latency = found["rate"], f"p50 {found['p50']:.2f} ms  p99 {found['p99']:.2f} ms"
+    cost = f"{found['cost']:.1f} µs of processor each"
+    bad = f"  {found['bad']:.0f} not 2xx" if found["bad"] else ""
     print(
-        f"{name:6} {found['rate']:>9,.0f} requests/s  {found['rate'] / ceiling:5.2f} of raw   "
-        f"p50 {found['p50']:6.2f} ms  p99 {found['p99']:6.2f} ms  not 2xx {found['bad']:.0f}  {more}",
+        f"{name:6} {rate:>9,.0f} requests/s  {rate / ceiling:5.2f} of raw  {cost}  {latency}{bad}  {more}",
         flush=True,
     )
 
@@ -287,12 +294,14 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
             (own / "nginx.conf").write_text(NGINX % {"folder": own, "port": port})
             command, script = [str(shutil.which("nginx")), "-c", str(own / "nginx.conf")], None
         before = rows(path)
-        with Running(command, port, "/healthz"):
+        with Running(command, port, "/healthz") as running:
             behind = Behind(path)
             if name == "river":
                 add_audiences(port, json.loads((own / "made.json").read_text()))
                 behind.start()
+            spent = running.spent()
             found = load(port, script, given.seconds, given.connections, "/" if name == "nginx" else "/v3/")
+            found["cost"] = (running.spent() - spent) / found["requests"] * 1e6
             behind.done = True
             if name == "river":
                 behind.join()

@@ -37,7 +37,7 @@ ALIASES: Mapping[str, str] = {
 CLICK = re.compile(r"[?&]epik=([^&#]{1,400})")
 
 
-class Intake(msgspec.Struct, frozen=True):
+class Intake(msgspec.Struct, frozen=True, gc=False):
     """What one request holds. `outcomes` counts refusals and `apart`; `events` count once they are on disk.
 
     `fresh` is whether the visitor was minted for this request; `forget` whether the browser should drop it.

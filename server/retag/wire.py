@@ -22,7 +22,7 @@ PARTS = ("ed", "pd", "ad")
 BRACKETS = re.compile(r"(ed|pd|ad)?((?:\[[^\[\]]{0,100}\]){1,4})", re.DOTALL)
 
 
-class Beacon(msgspec.Struct):
+class Beacon(msgspec.Struct, gc=False):
     """One event as it was sent; `faults` counts parts that could not be read."""
 
     tag: str

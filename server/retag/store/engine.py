@@ -203,6 +203,15 @@ class SqliteStore:
             whole = sqlite.checkpoint(self._cn, "RESTART" if idle else "PASSIVE")
             self._pinned = 0.0 if whole else now + PINNED_S
 
+    def banned(self, visitor: bytes) -> str | None:
+        """`erased` or `opted_out` of a visitor who is gone or objected, else None. Any thread may ask."""
+        graves = self._desk.graves
+        if not graves.any:
+            return None
+        if graves.erased(visitor):
+            return "erased"
+        return "opted_out" if visitor in graves.opted_out else None
+
     def is_poison(self, error: BaseException) -> bool:
         return isinstance(error, POISON)
 
