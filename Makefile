@@ -1,4 +1,5 @@
-# make run: serve on http://127.0.0.1:8000 with a database under ./retag-data.  make test: everything.
+# make run: serve on http://127.0.0.1:8000 with a database under ./retag-data.
+# make test: set up what the tests need and run them all.  make check: lint and types.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -10,13 +11,11 @@ run: .venv/installed
 install: .venv/tested .venv-sdk/installed
 
 test: install
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/pytest
 
 check: .venv/tested
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
 .venv/installed: pyproject.toml
