@@ -282,3 +282,13 @@ async def test_close_does_not_wait_for_a_long_fold(tmp_path, monkeypatch):
     async with running(tmp_path / "a.db") as one:
         await until(lambda: one.store.waiting()[0] == 0)
     assert stored(tmp_path / "a.db", "SELECT count(*) FROM trail") == [100]
+
+
+async def test_door_knows_who_is_gone_at_once(tmp_path):
+    """From the commit of the erasure or objection on, and after a restart."""
+    async with running(tmp_path / "a.db") as one:
+        await one.write(lambda cn: upkeep.erase(cn, ACCOUNT, visitor(1), NOW))
+        await one.write(lambda cn: upkeep.opt_out(cn, visitor(2), NOW))
+        assert [one.store.banned(visitor(n)) for n in (1, 2, 3)] == ["erased", "opted_out", None]
+    async with running(tmp_path / "a.db") as one:
+        assert [one.store.banned(visitor(n)) for n in (1, 2, 3)] == ["erased", "opted_out", None]
