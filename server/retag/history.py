@@ -17,10 +17,12 @@ from typing import Any
 import msgspec
 
 from retag import errors, fields, people, scrub
-from retag.events import PLATFORMS, SOURCES, Event, canonical
+from retag.events import PLATFORMS, SOURCES, Event
 from retag.ingest import name_of
 
 OWN = ("event", "time", "visitor", "event_id", "url", "platform")
+APART = frozenset((*OWN, *people.SPELLINGS))
+"""Columns that are no event data."""
 SPANS = ((1e11, 1000), (1e14, 1), (1e17, 1e-3))
 """A number below the first is seconds, milliseconds or microseconds: what to multiply by."""
 
@@ -36,7 +38,8 @@ class Reading(msgspec.Struct, frozen=True):
 
 def event_of(row: Mapping[str, Any], reading: Reading) -> Event:
     """One event; errors.Invalid says what is wrong with the row."""
-    given = {reading.renamed.get(key, key): value for key, value in row.items() if value not in (None, "")}
+    new = reading.renamed
+    given = {new.get(key, key): value for key, value in row.items() if value is not None and value != ""}
     time = time_of(given.get("time")) + reading.shift
     if time > reading.now:
         raise errors.Invalid("time", "is in the future")
@@ -47,13 +50,13 @@ def event_of(row: Mapping[str, Any], reading: Reading) -> Event:
     who = given.get("visitor") or (shown[0][1] if shown else None)
     if who is None:
         raise errors.Invalid("visitor", "is missing, and so is every identifier")
-    data = {key: value for key, value in given.items() if key not in OWN and key not in people.SPELLINGS}
+    data = {key: value for key, value in given.items() if key not in APART}
     cleaned = fields.clean(data)
     return Event(
         account=reading.account,
         tag=0,
         visitor=visitor_of(reading.account, str(who)),
-        name=canonical(name),
+        name=name,
         time=time,
         received=reading.now,
         event_id=str(given.get("event_id") or _fingerprint(row))[:256],
@@ -80,7 +83,7 @@ def _fingerprint(row: Mapping[str, Any]) -> str:
 
 def time_of(value: Any) -> int:
     """UTC ms from a Unix number (s, ms or µs) or an ISO 8601 text, which is UTC when it names no zone."""
-    number = fields.number(value)
+    number = value if type(value) is int else fields.number(value)
     if number is not None and math.isfinite(number) and 0 < number < SPANS[-1][0]:
         return int(number * next(factor for most, factor in SPANS if number < most))
     try:
