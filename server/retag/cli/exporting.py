@@ -9,7 +9,7 @@ import sys
 
 from retag import errors
 from retag.cli import database
-from retag.formats import COLUMNS, FORMATS, Format, Row
+from retag.formats import FORMATS, Format, Row, Shown
 from retag.store import members
 from retag.store.reader import Reader
 
@@ -39,21 +39,30 @@ async def stream(path: str, audience: int, form: Format) -> None:
     reader = Reader(path)
     try:
         as_of = await members.current(reader, database.now_ms())
-        if await reader.one("SELECT 1 FROM audience WHERE id = ? AND removed IS NULL", (audience,)) is None:
+        known = "SELECT account FROM audience WHERE id = ? AND removed IS NULL"
+        audience_row = await reader.one(known, (audience,))
+        if audience_row is None:
             raise errors.NotFound(f"There is no audience {audience}: see `retag audiences`.")
         build = await members.build_at(reader, audience, as_of)
-        found, rows = hashlib.sha256(), 0
-        _put(form.head(COLUMNS), found)
+        account, found, rows = audience_row[0], hashlib.sha256(), 0
+        _put(form.head(form.columns), found)
         async for page in members.pages(reader, build, as_of):
-            rows += len(page)
-            _put(
-                form.rows([Row(one.visitor, one.opens, one.closes, one.last) for one in page], COLUMNS), found
-            )
-        sys.stdout.buffer.write(form.trailer(str(as_of), rows, found.hexdigest()))
+            shown = await _shown(reader, account, page, form)
+            lines = form.rows(page, form.columns, shown)
+            rows += len(lines)
+            _put("".join(lines).encode(), found)
+        about = {"as_of": str(as_of), "rows": rows, "sha256": found.hexdigest()}
+        sys.stdout.buffer.write(form.trailer(about))
         sys.stdout.buffer.flush()
         print(f"{rows:,} members as of {as_of}, sha256 {found.hexdigest()}", file=sys.stderr)
     finally:
         await reader.close()
+
+
+async def _shown(reader: Reader, account: int, page: list[Row], form: Format) -> Shown:
+    if not form.kinds:
+        return {}
+    return await members.shown(reader, account, [row[0] for row in page], form.kinds)
 
 
 def _put(part: bytes, found: hashlib._Hash) -> None:

@@ -8,13 +8,13 @@ snapshot. Pages follow the table's key, each its own short read.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from retag import errors
-from retag.windows import DAY
+from retag.windows import DAY, EVER
 
 KEPT_MS = 30 * DAY
 """Transitions are kept this long."""
@@ -22,13 +22,12 @@ TOKEN = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16})")
 LAST = b"\xff" * 17
 
 
-class Member(msgspec.Struct, frozen=True, gc=False):
-    """One member at an as_of; UTC ms, `closes` may be windows.EVER."""
+PAGE = 5_000
+"""Rows of one read: some milliseconds, during which the reader pins the WAL."""
+MOST_BOUND = 1_000
 
-    visitor: bytes
-    opens: int
-    closes: int
-    last: int
+Row = tuple[Any, ...]
+"""One member at an as_of: `(visitor, opens, closes, last)`; UTC ms, `closes` may be windows.EVER."""
 
 
 class AsOf(msgspec.Struct, frozen=True):
@@ -51,15 +50,20 @@ class Queries(Protocol):
 
 def parse(token: str, now: int) -> AsOf:
     """The as_of that a token names; Invalid when this server never gave it, Gone when it is too old."""
-    found = TOKEN.fullmatch(token)
-    if found is None:
-        raise errors.Invalid("as_of", "must be a token that an earlier export gave")
-    as_of = AsOf(int(found[1], 16), int(found[2], 16))
+    as_of = read(token)
     if as_of.instant > now:
         raise errors.Invalid("as_of", "must be a token that an earlier export gave")
     if as_of.instant < now - KEPT_MS:
         raise errors.Gone("This as_of is older than 30 days: take a full export.")
     return as_of
+
+
+def read(token: str) -> AsOf:
+    """A token of any age; Invalid for another text."""
+    found = TOKEN.fullmatch(token)
+    if found is None:
+        raise errors.Invalid("as_of", "must be a token that an earlier export gave")
+    return AsOf(int(found[1], 16), int(found[2], 16))
 
 
 async def current(reader: Queries, now: int) -> AsOf:
@@ -99,59 +103,94 @@ async def size_at(reader: Queries, build: int, as_of: AsOf) -> int:
 
 
 async def page(
-    reader: Queries, build: int, as_of: AsOf, after: bytes, limit: int
-) -> tuple[list[Member], bytes | None]:
-    """Members behind `after` in order of id, out of `limit` rows, and where to go on; None at the end."""
+    reader: Queries, build: int, as_of: AsOf, after: bytes, limit: int, objectors: bool = True
+) -> tuple[list[Row], bytes | None]:
+    """Members behind `after` in order of id, out of `limit` rows, and where to go on; None at the end.
+
+    Without `objectors`, nobody who has since been erased or opted out.
+    """
     sql = (
         "SELECT visitor, opens, closes, last FROM member WHERE build = ? AND visitor > ?"
         " ORDER BY visitor LIMIT ?"
     )
     rows = await reader.all(sql, (build, after, limit))
     upto = rows[-1][0] if len(rows) == limit else LAST
-    undone = await _undone(reader, build, as_of, after, upto)
+    undone = await _undone(reader, build, as_of, after, upto, objectors)
     instant, further = as_of.instant, upto if upto != LAST else None
-    if not undone:
-        return [Member(*row) for row in rows if row[1] <= instant < row[2]], further
-    found = {row[0]: Member(*row) for row in rows} | undone
-    return [one for _, one in sorted(found.items()) if _holds(one, instant)], further
+    if undone:
+        known = {row[0]: row for row in rows} | undone
+        rows = [row for _, row in sorted(known.items())]
+    return [row for row in rows if row[1] <= instant < row[2]], further
 
 
-async def _undone(reader: Queries, build: int, as_of: AsOf, after: bytes, upto: bytes) -> dict[bytes, Member]:
+async def _undone(
+    reader: Queries, build: int, as_of: AsOf, after: bytes, upto: bytes, objectors: bool = True
+) -> dict[bytes, Row]:
     """The windows then of those whom a later step changed; the earliest such step knows."""
     sql = (
-        "SELECT visitor, opens, closes, last FROM transition WHERE build = ? AND visitor > ? AND visitor <= ?"
-        " AND step > ? ORDER BY visitor, step DESC, id DESC"
+        "SELECT visitor, opens, closes, last, cause FROM transition WHERE build = ? AND visitor > ?"
+        " AND visitor <= ? AND step > ? ORDER BY visitor, step DESC, id DESC"
     )
     rows = await reader.all(sql, (build, after, upto, as_of.step))
-    return {row[0]: Member(*row) for row in rows}
+    found = {row[0]: row[:4] for row in rows}
+    gone = set() if objectors else {row[0] for row in rows if row[4]}
+    return found | {one: (one, EVER, EVER, 0) for one in gone}
 
 
-def _holds(one: Member, instant: int) -> bool:
-    return one.opens <= instant < one.closes
+def _holds(row: Row, instant: int) -> bool:
+    return bool(row[1] <= instant < row[2])
 
 
-async def pages(store: Any, build: int | None, as_of: AsOf, limit: int = 2000) -> AsyncIterator[list[Member]]:
+async def pages(
+    store: Any, build: int | None, as_of: AsOf, limit: int = PAGE, objectors: bool = True
+) -> AsyncIterator[list[Row]]:
     """Every member at an as_of, in order of id, in constant memory. `store` is a reader that can snapshot."""
     after: bytes | None = b"" if build is not None else None
     while after is not None and build is not None:
         async with store.snapshot() as snapshot:
-            found, after = await page(snapshot, build, as_of, after, limit)
+            found, after = await page(snapshot, build, as_of, after, limit, objectors)
         if found:
             yield found
 
 
-async def members(store: Any, build: int | None, as_of: AsOf) -> AsyncIterator[Member]:
+async def members(store: Any, build: int | None, as_of: AsOf, objectors: bool = True) -> AsyncIterator[Row]:
     """The same, one by one."""
-    async for found in pages(store, build, as_of):
+    async for found in pages(store, build, as_of, objectors=objectors):
         for one in found:
             yield one
 
 
 async def check_whole(reader: Queries, build: int, as_of: AsOf) -> None:
     """Gone when somebody who was in has since been erased or objected: their id is given out no more."""
-    sql = (
-        "SELECT 1 FROM transition WHERE build = ? AND step > ? AND cause > 0 AND opens <= ? AND closes > ?"
-        " LIMIT 1"
+    then = (
+        "SELECT t.opens <= ?3 AND t.closes > ?3 FROM transition t WHERE t.build = ?1"
+        " AND t.visitor = gone.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
     )
-    if await reader.one(sql, (build, as_of.step, as_of.instant, as_of.instant)):
+    sql = f"SELECT 1 FROM transition gone WHERE build = ?1 AND step > ?2 AND cause > 0 AND ({then}) LIMIT 1"
+    if await reader.one(sql, (build, as_of.step, as_of.instant)):
         raise errors.Gone("Somebody in this export was erased or opted out since: take a full export.")
+
+
+async def shown(
+    reader: Queries, account: int, visitors: Sequence[bytes], kinds: Sequence[int]
+) -> dict[bytes, list[tuple[int, bytes, int]]]:
+    """The identifiers of these kinds that visitors showed, `(kind, value, seen)`, the latest first.
+
+    Not those in quarantine, which are nobody's.
+    """
+    found: dict[bytes, list[tuple[int, bytes, int]]] = {}
+    for start in range(0, len(visitors), MOST_BOUND):
+        some = visitors[start : start + MOST_BOUND]
+        sql = (
+            f"SELECT visitor, kind, value, seen FROM identifier i WHERE visitor IN ({_marks(some)})"
+            f" AND account = ? AND kind IN ({_marks(kinds)}) AND NOT EXISTS (SELECT 1 FROM quarantine q"
+            " WHERE q.account = i.account AND q.kind = i.kind AND q.value = i.value)"
+            " ORDER BY seen DESC, value"
+        )
+        for visitor, *about in await reader.all(sql, (*some, account, *kinds)):
+            found.setdefault(visitor, []).append(tuple(about))
+    return found
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ",".join("?" * len(values))

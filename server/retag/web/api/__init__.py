@@ -17,6 +17,7 @@ from retag.web.api.call import Row, refusal
 from retag.web.api.call import routes as routes_of
 from retag.web.api.limits import Limits
 from retag.web.api.openapi import Document
+from retag.web.kept import Kept
 
 ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
 READ, WRITE = ("audiences:read", "ads_read"), ("audiences:write", "ads_write")
@@ -103,9 +104,12 @@ def start(state: Any) -> None:
     state.list_work.wake()
     state.refits = alike.Refits(state.journal, state.settings.path)
     state.refits.start()
+    state.kept = Kept(state.settings.directory / "exports", state.reader)
+    state.kept.start()
 
 
 async def stop(state: Any) -> None:
     """At shut-down, before the journal closes."""
+    await state.kept.close()
     await state.refits.close()
     await state.list_work.close()

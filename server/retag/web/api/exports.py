@@ -1,75 +1,60 @@
 """Exports: members streamed in constant memory, whole or as what changed since an earlier export.
 
-`GET …/audiences/{audience_id}/export?format=csv|ndjson&as_of=&since=&fields=`; the manifest says how many
-rows and which hash a finished download must have.
+`GET …/audiences/{audience_id}/export?format=&as_of=&since=&fields=&op=`; the manifest says how many rows
+and which hash a finished download must have. A finished export's bytes are kept for 24 h: the same as_of
+gives the same bytes, with `Range` and `If-None-Match`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import pathlib
-import re
-from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
-from starlette.responses import StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from retag import errors
 from retag.formats import COLUMNS, FORMATS, OP, Format
-from retag.formats import Row as Line
 from retag.store import members
-from retag.store.members import AsOf, Member
 from retag.web.api.audiences import find
 from retag.web.api.call import Call, Row
+from retag.web.kept import AT_ONCE, Kept, Manifest
+from retag.web.streaming import Job, body
 
 ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
-BATCH = 2_000
-END = Member(members.LAST, 0, 0, 0)
-"""Behind every visitor id."""
-EXPORT_ID = re.compile(r"[0-9a-f]{32}")
 
 
-class Manifest(msgspec.Struct):
-    """A finished export; the hash covers every byte before an NDJSON trailer, and all of a CSV."""
-
-    export_id: str
-    ad_account_id: str
-    audience_id: str
-    format: str
-    as_of: str
-    since: str | None
-    fields: list[str]
-    rows: int
-    sha256: str
-
-
-class Job(msgspec.Struct):
-    """One export under way."""
-
-    manifest: Manifest
-    format: Format
-    build: int | None
-    until: AsOf
-    since: AsOf | None
-    since_build: int | None
-
-
-async def export(call: Call) -> StreamingResponse:
+async def export(call: Call) -> Response:
     """The members at an as_of, or with `since` those to add and to remove after it."""
-    job = await _job(call, call.choice("format", tuple(FORMATS)))
-    name = f"audience-{job.manifest.audience_id}.{job.format.name}"
-    headers = {
-        "retag-as-of": job.manifest.as_of,
-        "retag-export-id": job.manifest.export_id,
-        "cache-control": "no-store",
+    job = await _job(call, FORMATS[call.choice("format", tuple(FORMATS))])
+    kept: Kept = call.state.kept
+    headers = _headers(job)
+    if call.request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    path = kept.bytes_of(job.manifest.export_id)
+    if path is not None:
+        return FileResponse(path, headers=headers, media_type=job.format.media_type)
+    if call.request.method == "HEAD":
+        return Response(headers=headers, media_type=job.format.media_type)
+    if kept.running >= AT_ONCE:
+        raise errors.RateLimited(10)
+    return StreamingResponse(body(call.state, job), headers=headers, media_type=job.format.media_type)
+
+
+def _headers(job: Job) -> dict[str, str]:
+    about = job.manifest
+    kind = "-".join(["changes", *([about.op] if about.op else [])]) if about.since else "members"
+    name = f"audience-{about.audience_id}-{kind}-{about.as_of}.{about.format}"
+    name = name if about.format == job.format.suffix else f"{name}.{job.format.suffix}"
+    return {
+        "retag-as-of": about.as_of,
+        "retag-export-id": about.export_id,
+        "etag": f'"{about.export_id}"',
+        "cache-control": "private, no-cache",
         "content-disposition": f'attachment; filename="{name}"',
     }
-    return StreamingResponse(_body(call, job), headers=headers, media_type=job.format.media_type)
 
 
-async def _job(call: Call, name: str) -> Job:
+async def _job(call: Call, form: Format) -> Job:
     audience = await find(call, call.id("audience_id"))
     asked = call.request.query_params
     until = members.parse(asked["as_of"], call.now) if asked.get("as_of") else None
@@ -82,22 +67,39 @@ async def _job(call: Call, name: str) -> Job:
         if build is not None:
             await members.check_whole(snapshot, build, until)
         before = await members.build_at(snapshot, audience.id, since) if since else None
+    fields, op = columns(form, asked.get("fields"), since is not None), _op(call, form, since)
+    told = (call.account, audience.id, form.name, until, since, fields, op)
     manifest = Manifest(
-        export_id=os.urandom(16).hex(),
+        export_id=hashlib.sha256(repr(told).encode()).hexdigest()[:32],
         ad_account_id=str(call.account),
         audience_id=str(audience.id),
-        format=name,
+        format=form.name,
         as_of=str(until),
         since=str(since) if since else None,
-        fields=columns(asked.get("fields"), since is not None),
+        fields=fields,
         rows=0,
         sha256="",
+        op=op,
     )
-    return Job(manifest, FORMATS[name], build, until, since, before)
+    return Job(manifest, form, build, until, since, before)
 
 
-def columns(asked: str | None, delta: bool) -> list[str]:
-    """The columns wanted; a delta has `op` first."""
+def _op(call: Call, form: Format, since: Any) -> str | None:
+    """Which half of a delta: a platform takes two files."""
+    asked = call.request.query_params.get(OP)
+    if asked and since is None:
+        raise errors.Invalid(OP, "needs `since`")
+    if asked or (since is not None and not form.columns):
+        return call.choice(OP, ("add", "remove"))
+    return None
+
+
+def columns(form: Format, asked: str | None, delta: bool) -> list[str]:
+    """The columns wanted; a delta has `op` first. An upload file has its platform's own."""
+    if not form.columns:
+        if asked:
+            raise errors.Invalid("fields", f"are not for {form.name}: its columns are the platform's")
+        return []
     known = (OP, *COLUMNS) if delta else COLUMNS
     wanted = [one.strip() for one in asked.split(",")] if asked else list(known)
     for one in wanted:
@@ -106,85 +108,19 @@ def columns(asked: str | None, delta: bool) -> list[str]:
     return wanted
 
 
-async def _body(call: Call, job: Job) -> AsyncIterator[bytes]:
-    found, fields = hashlib.sha256(), job.manifest.fields
-    head = job.format.head(fields)
-    found.update(head)
-    yield head
-    reader = call.state.reader
-    async for lines in _pages(reader, job) if job.since is None else _batches(_delta(reader, job, job.since)):
-        chunk = job.format.rows(lines, fields)
-        found.update(chunk)
-        job.manifest.rows += len(lines)
-        yield chunk
-    job.manifest.sha256 = found.hexdigest()
-    _keep(call, job.manifest)
-    yield job.format.trailer(job.manifest.as_of, job.manifest.rows, job.manifest.sha256)
-
-
-async def _pages(reader: Any, job: Job) -> AsyncIterator[list[Line]]:
-    """A full export, page by page: no member is handled twice."""
-    async for page in members.pages(reader, job.build, job.until):
-        yield [Line(one.visitor, one.opens, one.closes, one.last) for one in page]
-
-
-async def _batches(lines: AsyncIterator[Line]) -> AsyncIterator[list[Line]]:
-    batch: list[Line] = []
-    async for line in lines:
-        batch.append(line)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-async def _delta(reader: Any, job: Job, since: AsOf) -> AsyncIterator[Line]:
-    """A delta: only who came or went, by walking both sets in order of id."""
-    old = members.members(reader, job.since_build, since)
-    new = members.members(reader, job.build, job.until)
-    before, after = await anext(old, END), await anext(new, END)
-    while before is not END or after is not END:
-        if after.visitor < before.visitor:
-            yield _line(after, "add")
-            after = await anext(new, END)
-        elif before.visitor < after.visitor:
-            yield _line(before, "remove")
-            before = await anext(old, END)
-        else:
-            before, after = await anext(old, END), await anext(new, END)
-
-
-def _line(one: Member, op: str) -> Line:
-    return Line(one.visitor, one.opens, one.closes, one.last, op)
-
-
-def _folder(call: Call) -> pathlib.Path:
-    folder: pathlib.Path = call.state.settings.directory / "exports"
-    return folder
-
-
-def _keep(call: Call, manifest: Manifest) -> None:
-    folder = _folder(call)
-    folder.mkdir(exist_ok=True)
-    (folder / f"{manifest.export_id}.json").write_bytes(msgspec.json.encode(manifest))
-
-
 async def manifest(call: Call) -> Manifest:
     """What a finished export came to; NotFound while it runs."""
-    name = call.request.path_params["export_id"]
-    path = _folder(call) / f"{name}.json"
-    if EXPORT_ID.fullmatch(name) and path.exists():
-        found = msgspec.json.decode(path.read_bytes(), type=Manifest)
-        if found.ad_account_id == str(call.account):
-            return found
+    found = call.state.kept.entry(call.request.path_params["export_id"])
+    if found is not None and found.manifest.ad_account_id == str(call.account):
+        about: Manifest = found.manifest
+        return about
     raise errors.NotFound("No finished export has this id: read the download to its end first.")
 
 
 SCOPE = ("exports:read", "ads_read")
 ROWS = (
     Row("GET", f"{ACCOUNT}/audiences/{{audience_id}}/export", "exports/create", "Download members", *SCOPE,
-        export, None, None, ("format", "as_of", "since", "fields")),
+        export, None, None, ("format", "as_of", "since", "fields", "op")),
     Row("GET", f"{ACCOUNT}/exports/{{export_id}}", "exports/get", "Manifest of an export", *SCOPE,
         manifest, None, Manifest),
 )  # fmt: skip

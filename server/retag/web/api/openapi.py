@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from retag import __version__
+from retag.formats import FORMATS
 from retag.web.api.call import Row
 
 QUERY: dict[str, dict[str, Any]] = {
@@ -19,13 +20,14 @@ QUERY: dict[str, dict[str, Any]] = {
     "ownership_type": {"type": "string", "enum": ["OWNED", "RECEIVED"], "default": "OWNED"},
     "filter_deleted": {"type": "boolean", "default": False, "description": "Leave archived tags out."},
     "test": {"type": "boolean", "description": "Answer as always and store nothing."},
-    "format": {"type": "string", "enum": ["csv", "ndjson"], "default": "csv"},
+    "format": {"type": "string", "enum": list(FORMATS), "default": "csv"},
     "as_of": {"type": "string", "description": "An as_of of an earlier export: the same set again."},
     "since": {"type": "string", "description": "An as_of of an earlier export: only what changed after it."},
     "event": {"type": "string", "default": "checkout", "description": "The event that counts as acting."},
     "days": {"type": "integer", "minimum": 1, "maximum": 90, "default": 30, "description": "How far back."},
     "with": {"type": "string", "pattern": "^\\d+$", "description": "The other audience."},
     "fields": {"type": "string", "description": "Columns, separated by commas."},
+    "op": {"type": "string", "enum": ["add", "remove"], "description": "With since: one half of it."},
 }
 REFUSALS = {
     "400": "A parameter or the body is wrong; the message names the field and the remedy.",

@@ -1,0 +1,125 @@
+"""Finished exports: the same as_of is the same bytes, resumable, and gone when somebody in them is."""
+
+import asyncio
+import hashlib
+import time
+
+import pytest
+
+from retag.formats import FORMATS
+from shop import running
+from test_api_exports import export, filled
+from test_api_visitors import checkout, until
+
+
+async def again(shop, made, response, query="", **headers):
+    token = response.headers["retag-as-of"]
+    url = f"{shop.v5}/audiences/{made['id']}/export?format=ndjson&as_of={token}{query}"
+    return await shop.client.get(url, headers=headers)
+
+
+async def settled(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_same_as_of_is_the_same_bytes_while_members_act_again(tmp_path):
+    """`until` and `last_event` move on; an export of before does not."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann", "bob")
+        _, first = await export(shop, made)
+        await shop.send(checkout("ann@mail.example"), checkout("cleo@mail.example"))
+        await until(shop, made["id"], 3)
+        second = await again(shop, made, first)
+        assert second.content == first.content
+        assert second.headers["retag-export-id"] == first.headers["retag-export-id"]
+
+
+async def test_finished_export_resumes_and_is_not_sent_twice(tmp_path):
+    """Range gives the rest; If-None-Match gives 304; HEAD gives no body."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann", "bob")
+        _, first = await export(shop, made)
+        rest = await again(shop, made, first, Range="bytes=10-")
+        assert (rest.status_code, rest.content) == (206, first.content[10:])
+        same = await again(shop, made, first, **{"If-None-Match": first.headers["etag"]})
+        assert (same.status_code, same.content) == (304, b"")
+        url = f"{shop.v5}/audiences/{made['id']}/export?as_of={first.headers['retag-as-of']}"
+        head = await shop.client.head(url)
+        assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_bytes_that_hold_somebody_erased_are_deleted_unasked(tmp_path):
+    """Within a second; asking again is 410, and the manifest stays."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann", "bob")
+        _, first = await export(shop, made)
+        kept, name = shop.state.kept, first.headers["retag-export-id"]
+        assert kept.bytes_of(name)
+        await shop.ask("DELETE", "/visitors/ann@mail.example")
+        await settled(lambda: kept.bytes_of(name) is None)
+        assert (await again(shop, made, first)).status_code == 410
+        assert (await shop.ask("GET", f"/exports/{name}"))["rows"] == 2
+
+
+async def test_bytes_are_kept_for_a_day(tmp_path):
+    """Then the disk is free again."""
+    async with running(tmp_path) as shop:
+        _, first = await export(shop, await filled(shop, "ann"))
+        kept, name = shop.state.kept, first.headers["retag-export-id"]
+        await kept.sweep(int(time.time() * 1000) + 86_000_000)
+        assert kept.bytes_of(name)
+        await kept.sweep(int(time.time() * 1000) + 86_500_000)
+        assert kept.bytes_of(name) is None
+
+
+async def test_only_so_many_exports_run_at_a_time(tmp_path):
+    """The next is told to come later; nothing is left of an unfinished one."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann")
+        shop.state.kept.running = 4
+        await export(shop, made, status=429)
+        shop.state.kept.running = 0
+        await export(shop, made)
+        assert shop.state.kept.running == 0
+        assert not list(shop.state.kept.folder.glob("*.part"))
+
+
+@pytest.mark.parametrize("name", ["pinterest", "google", "meta", "tiktok"])
+async def test_upload_file_has_the_digests_that_members_showed(tmp_path, name):
+    """One line each, under the platform's headings."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann", "bob")
+        response = await shop.client.get(f"{shop.v5}/audiences/{made['id']}/export?format={name}")
+        digests = {hashlib.sha256(f"{who}@mail.example".encode()).hexdigest() for who in ("ann", "bob")}
+        lines = response.text.splitlines()
+        heading = FORMATS[name].head([]).decode().strip()
+        assert lines[: 1 if heading else 0] == [heading] * bool(heading)
+        assert {line.split(",")[0] for line in lines[bool(heading) :]} == digests
+        manifest = await shop.ask("GET", f"/exports/{response.headers['retag-export-id']}")
+        assert (manifest["rows"], manifest["missing"]) == (2, 0)
+        assert manifest["sha256"] == hashlib.sha256(response.content).hexdigest()
+
+
+async def test_member_without_a_click_id_is_counted(tmp_path):
+    """Missing, and said so."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann")
+        response = await shop.client.get(f"{shop.v5}/audiences/{made['id']}/export?format=click_ids")
+        assert response.text == "visitor_id,epik,seen\r\n"
+        manifest = await shop.ask("GET", f"/exports/{response.headers['retag-export-id']}")
+        assert (manifest["rows"], manifest["missing"]) == (0, 1)
+
+
+async def test_platform_takes_a_delta_in_two_files(tmp_path):
+    """Who came, and who left."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann")
+        _, first = await export(shop, made)
+        await shop.send(checkout("bob@mail.example"))
+        await until(shop, made["id"], 2)
+        url = f"{shop.v5}/audiences/{made['id']}/export?format=pinterest&since={first.headers['retag-as-of']}"
+        assert len((await shop.client.get(url + "&op=add")).text.splitlines()) == 1
+        assert (await shop.client.get(url + "&op=remove")).text == ""
