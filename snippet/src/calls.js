@@ -41,7 +41,7 @@ export const call = (given) => {
   const [name, ...rest] = Array.from(given);
   const run = calls[String(name).toLowerCase()];
   const done = rest.find((one) => typeof one == 'function');
-  const error = run ? attempt(() => run(...rest), 'failed') : 'unknown';
+  const error = attempt(() => run(...rest), 'failed');
   if (error) say(error);
   attempt(() => done && done(!error, error));
 };

@@ -44,14 +44,16 @@ const saved = (run) =>
   stored((store) => Object.keys(store).forEach((key) => key.startsWith(PREFIX) && run(store, key)));
 
 /** Take over what tabs that are gone have left; a living one is asked again when its lease is over. */
-export const adopt = () =>
+export const adopt = () => {
   saved((store, key) => {
     if (key == own) return;
     const { lease, mine } = JSON.parse(store.getItem(key));
-    if (lease > Date.now()) return setTimeout(() => flush(adopt()), LEASE);
+    if (lease > Date.now()) return setTimeout(adopt, LEASE);
     store.removeItem(key);
     queue = mine.concat(queue);
   });
+  soon();
+};
 
 /** Drop what waits, and what was stored. */
 export const drop = () => {
@@ -59,10 +61,13 @@ export const drop = () => {
   saved((store, key) => store.removeItem(key));
 };
 
+/** Send when this task is over and everything is hashed. */
+const soon = () => hashing.then(flush);
+
 /** Add an event to the queue; it leaves with the others of this task. */
 export const enqueue = (event) => {
   queue = [...queue, event].slice(-50);
-  hashing.then(flush);
+  soon();
 };
 
 /** The next batch: one tag's events that may go, within a size that leaves room in the shared 64 KiB quota. */

@@ -39,7 +39,6 @@ const begin = () => {
   watch();
   declare();
   adopt();
-  flush();
   // An import, since Trusted Types stop a script element.
   if (debugging) import(base + CONFIG.debug).then((module) => module.start(pintrk.retag, CONFIG));
 };

@@ -1,22 +1,15 @@
 """A person clicks through the demo shop in a real browser; it is in the log, and in an audience."""
 
 import json
-import shutil
 import sqlite3
 import time
 import urllib.request
 from contextlib import closing
 
 import pytest
-from playwright.sync_api import sync_playwright
+from conftest import AGENT, PERSON
 
 from server import serving
-
-# HeadlessChrome in the user agent would be counted as the bot it is.
-AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36"
-)
-VISIBLE = "Object.defineProperty(navigator, 'webdriver', {get: () => false})"
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +19,15 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def page():
-    with sync_playwright() as play:
-        path = shutil.which("chromium")
-        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        context = browser.new_context(user_agent=AGENT)
-        context.add_init_script(VISIBLE)
-        errors = []
-        one = context.new_page()
-        one.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 (Playwright cannot wrap a builtin)
-        yield one
-        browser.close()
-        assert not errors
+def page(chromium):
+    context = chromium.new_context(user_agent=AGENT)
+    context.add_init_script(PERSON)
+    errors = []
+    one = context.new_page()
+    one.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 (Playwright cannot wrap a builtin)
+    yield one
+    context.close()
+    assert not errors
 
 
 def rows(server, sql):

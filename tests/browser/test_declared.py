@@ -1,0 +1,99 @@
+"""Events without code, on markup as it is found."""
+
+import json
+
+LOAD = "pintrk('load', TAG);"
+CARD = """
+<div data-retag-product-id=7 data-retag-campaign=c1>
+  <button id=save data-retag=save data-retag-pin=p1><svg width=20 height=20>
+    <path id=deep d="M0 0h20v20H0z"/></svg></button>
+  <button id=add data-retag=AddToCart data-retag-value=9.5 data-retag-currency=EUR>Add</button>
+</div>"""
+
+
+def test_a_click_deep_inside_an_svg_is_its_buttons(stage):
+    """With what the elements around it say."""
+    page = stage.show(CARD, calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    page.click("#deep")
+    page.click("#add")
+    saved, added = [json.loads(row[2]) for row in stage.until("save", "addtocart")]
+    assert saved == {"pin_id": "p1", "product_id": "7", "campaign_id": "c1"}
+    assert (added["value"], added["currency"], added["product_id"]) == (9.5, "EUR", "7")
+
+
+def test_a_handler_that_stops_the_click_stops_us_not(stage):
+    """And we do not stop the page's."""
+    page = stage.show(CARD, calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    page.evaluate(
+        "document.body.addEventListener('click', e => { e.stopImmediatePropagation(); window.own = 1 }, true)"
+    )
+    page.click("#add")
+    stage.until("addtocart")
+    assert page.evaluate("own") == 1
+
+
+def test_open_shadow_roots_are_seen_through(stage):
+    """By the event's composed path."""
+    page = stage.show("<div id=host></div>", calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    page.evaluate(
+        "host.attachShadow({mode: 'open'}).innerHTML = '<button data-retag=like data-retag-pin=p2>♥</button>'"
+    )
+    page.click("button")
+    assert json.loads(stage.until("like")[0][2]) == {"pin_id": "p2"}
+
+
+def test_a_form_speaks_when_it_is_submitted(stage):
+    """Also one whose fields hide its own methods; a click inside it is none."""
+    form = (
+        "<form data-retag=comment data-retag-pin=p3 onsubmit='return false'><input name=action>"
+        "<input name=getAttribute><input name=attributes><button id=go>Go</button></form>"
+    )
+    page = stage.show(form, calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    # Playwright's own click trips over such a form.
+    page.evaluate("document.querySelector('[name=action]').click(); document.querySelector('#go').click()")
+    stage.until("comment")
+    stage.settle()
+    assert stage.names() == ["comment"]
+
+
+def test_a_product_page_says_its_product(stage):
+    """JSON-LD, when the module is on; what the call says itself comes first."""
+    stage.patch(script={"modules": ["products"]})
+    linked = {
+        "@graph": [
+            {
+                "@type": "Product",
+                "sku": "B7",
+                "name": "Boots",
+                "offers": {"price": "199.98", "priceCurrency": "EUR"},
+            }
+        ]
+    }
+    body = f'<script type="application/ld+json">{json.dumps(linked)}</script>'
+    page = stage.show(body, calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    page.evaluate("pintrk('track', 'pagevisit')")
+    page.evaluate("pintrk('track', 'pagevisit', {product_id: 'own'})")
+    first, second = [json.loads(row[2]) for row in stage.until("pagevisit", "pagevisit")]
+    assert first["line_items"][0] == {"product_id": "B7", "product_name": "Boots", "product_price": 199.98}
+    assert "line_items" not in second
+
+
+def test_outbound_clicks_and_submits_come_with_a_module(stage):
+    """Nothing in the form's fields is read."""
+    stage.patch(script={"modules": ["forms"]})
+    body = (
+        "<a id=out href='https://elsewhere.example/x?secret=1' onclick='return false'>Out</a>"
+        "<form id=news onsubmit='return false'><input value=hidden-text><button id=go>Go</button></form>"
+    )
+    page = stage.show(body, calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    page.click("#out")
+    page.click("#go")
+    rows = stage.until("outbound", "form_submit")
+    assert json.loads(rows[0][2]) == {"link": "https://elsewhere.example/x"}
+    assert "hidden-text" not in str(rows)

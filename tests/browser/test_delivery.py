@@ -1,0 +1,230 @@
+"""No event is lost that can be saved, and nothing on a page stops or is stopped by the tag."""
+
+import pathlib
+import subprocess
+
+import pytest
+from conftest import SCRIPT
+
+VIEW = "pintrk('load', TAG); pintrk('page');"
+SNIPPET = pathlib.Path(__file__).parents[2] / "snippet"
+
+
+def test_a_server_that_was_down_gets_the_events_later(stage):
+    """A failed request is made again, once."""
+    page = stage.context.new_page()
+    page.route("**/v3/", lambda route: route.abort())
+    stage.show(calls=VIEW, page=page)
+    stage.settle()
+    page.unroute("**/v3/")
+    rows = stage.until("init")
+    assert len({row[1] for row in rows}) == 1
+
+
+def test_an_overload_is_waited_out(stage):
+    """503 with Retry-After is asked again."""
+    answers = []
+
+    def busy(route):
+        answers.append(1)
+        if len(answers) > 1:
+            route.continue_()
+        else:
+            route.fulfill(status=503, headers={"retry-after": "1"})
+
+    page = stage.context.new_page()
+    page.route("**/v3/", busy)
+    stage.show(calls=VIEW, page=page)
+    stage.until("init")
+    assert len(answers) == 2
+
+
+def test_a_definite_refusal_is_dropped(stage):
+    """400 is not asked again, nor stored."""
+    page = stage.context.new_page()
+    page.route("**/v3/", lambda route: route.fulfill(status=400))
+    stage.show(calls=VIEW, page=page)
+    stage.settle(1500)
+    assert len(stage.sent) == 1
+    assert page.evaluate("Object.keys(localStorage).filter(key => key.startsWith('_retag')).length") == 0
+
+
+def test_events_of_an_offline_page_are_sent_by_the_next(stage):
+    """The queue outlives the page."""
+    page = stage.show(calls=VIEW)
+    stage.until("init")
+    page.route("**/v3/", lambda route: route.abort())
+    page.evaluate("navigator.sendBeacon = () => false; pintrk('track', 'lead')")
+    stage.settle()
+    page.goto("about:blank")
+    page.unroute("**/v3/")
+    stage.show(calls="pintrk('load', TAG);")
+    stage.until("init", "lead")
+
+
+def test_a_tab_that_is_killed_mid_send_loses_nothing(stage):
+    """Its lease runs out, and another page takes over."""
+    page = stage.context.new_page()
+    page.route("**/v3/", lambda route: None)
+    stage.show(calls=VIEW, page=page)
+    page.wait_for_function("Object.keys(localStorage).some(key => key.startsWith('_retag'))")
+    crash = stage.context.new_cdp_session(page)
+    crash.send("Page.enable")
+    crash.on("Inspector.targetCrashed", lambda _: None)
+    page.close(run_before_unload=False)
+    stage.show(calls="pintrk('load', TAG);")
+    stage.until("init", seconds=15)
+
+
+def test_two_tabs_send_each_event_once(stage):
+    """And are one visitor."""
+    stage.show(calls=VIEW)
+    stage.until("init")
+    stage.show(calls=VIEW)
+    rows = stage.until("init", "init")
+    assert len({row[1] for row in rows}) == 1
+
+
+def test_without_any_storage_events_are_sent(stage):
+    """Every access to storage throws in some browsers."""
+    stage.context.add_init_script(
+        "for (const [of, name] of [[window, 'localStorage'], [Document.prototype, 'cookie']])"
+        "Object.defineProperty(of, name, {get() { throw new DOMException('no', 'SecurityError') },"
+        "set() { throw new DOMException('no', 'SecurityError') }})"
+    )
+    stage.show(calls=VIEW)
+    stage.until("init")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "Array.prototype.toJSON = function () { return JSON.stringify([...this]) }",
+        "Math.random = () => { throw 1 }",
+        "window.fetch = undefined",
+        "navigator.sendBeacon = undefined",
+        "Object.freeze(history); Object.freeze(document); Object.freeze(navigator)",
+        "Element.prototype.closest = Element.prototype.matches = () => { throw 1 }",
+        "Object.prototype.surprise = 1; Array.prototype.extra = () => 1",
+        "console.log = console.warn = () => { throw 1 }",
+    ],
+)
+def test_hostile_pages_are_counted_and_not_hurt(stage, hostile):
+    """Prototypes are tampered with, globals frozen or missing."""
+    stage.context.add_init_script(hostile)
+    page = stage.show(calls=VIEW)
+    stage.until("init", seconds=15)
+    page.evaluate("pintrk('track', 'lead', {line_items: [{product_id: '7'}]})")
+    stage.until("init", "lead", seconds=15)
+
+
+def test_a_frozen_stub_is_still_served(stage):
+    """Its queue is taken over instead."""
+    page = stage.show(calls=VIEW + "Object.defineProperty(window, 'pintrk', {writable: false});")
+    stage.until("init")
+    page.evaluate("pintrk('track', 'lead')")
+    stage.until("init", "lead")
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "default-src 'none'; script-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:",
+        "default-src 'none'; script-src 'nonce-abc'; connect-src 'self'; img-src data:",
+        "default-src 'none'; script-src 'nonce-abc' 'strict-dynamic'; connect-src 'self'; img-src data:;"
+        "require-trusted-types-for 'script'",
+    ],
+)
+def test_the_documented_policies_are_enough(stage, policy):
+    """Strict content security policies, with a nonce and with Trusted Types."""
+    script = '<script nonce=abc async src="/tag.js"></script>'
+    inline = f"<script nonce=abc>{inline_of(stage)}</script>"
+    stage.show(calls=None, script=inline + script, headers={"content-security-policy": policy})
+    stage.until("init")
+
+
+def inline_of(stage):
+    return (
+        "window.pintrk=function(){window.pintrk.queue.push(Array.prototype.slice.call(arguments))};"
+        f"pintrk.queue=[];pintrk('load','{stage.tag}');pintrk('page');"
+    )
+
+
+def test_where_connections_are_blocked_an_image_goes(stage):
+    """connect-src forbids us, img-src does not."""
+    policy = "connect-src 'none'; img-src 'self' data:"
+    stage.show(calls=VIEW, headers={"content-security-policy": policy})
+    stage.until("init", seconds=15)
+
+
+def test_debug_mode_explains(stage):
+    """In the console, with what the policy blocked."""
+    heard = []
+    page = stage.context.new_page()
+    page.on("console", lambda one: heard.append(one.text))
+    stage.show(calls=VIEW, query="?retag_debug=1", page=page)
+    stage.until("init")
+    stage.settle()
+    assert any("init" in text or "accepted" in text for text in heard)
+    assert any("tags in this file" in text for text in heard)
+
+
+def hosts(stage, page, *names):
+    """Other people's hosts, answered by our server."""
+    for name in names:
+        page.route(
+            f"https://{name}/**",
+            lambda route: route.fulfill(
+                response=route.fetch(url=stage.server.url + "/" + route.request.url.split("/", 3)[3])
+            ),
+        )
+
+
+def test_the_official_base_code_runs_with_its_hosts_answered_by_us(stage):
+    """Character for character as Pinterest publishes it."""
+    base = (
+        "<script>!function(e){if(!window.pintrk){window.pintrk=function(){window.pintrk.queue.push("
+        'Array.prototype.slice.call(arguments))};var n=window.pintrk;n.queue=[],n.version="3.0";'
+        'var t=document.createElement("script");t.async=!0,t.src=e;'
+        'var r=document.getElementsByTagName("script")[0];r.parentNode.insertBefore(t,r)}}'
+        f"(\"https://s.pinimg.com/ct/core.js\");pintrk('load','{stage.tag}');pintrk('page');</script>"
+    )
+    page = stage.context.new_page()
+    hosts(stage, page, "s.pinimg.com")
+    stage.show(calls=None, script=base, page=page)
+    stage.until("init")
+
+
+def test_react_pinterest_tag_runs_as_published(stage, tmp_path):
+    """The package from npm: init, pageView, track."""
+    entry = tmp_path / "entry.js"
+    entry.write_text(
+        "import tag from 'react-pinterest-tag'; const one = tag.default || tag;"
+        f"one.init('{stage.tag}'); one.pageView(); one.track('AddToCart', {{value: 5}});"
+    )
+    built = subprocess.run(
+        [SNIPPET / "node_modules/.bin/esbuild", entry, "--bundle", "--format=iife"],
+        env={"NODE_PATH": str(SNIPPET / "node_modules"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    page = stage.context.new_page()
+    hosts(stage, page, "s.pinimg.com")
+    stage.show(f"<script>{built}</script>", calls=None, script="<script></script>", page=page)
+    stage.until("init", "addtocart")
+
+
+def test_the_file_with_its_integrity_runs(stage):
+    """At its immutable address, across origins or not."""
+    import base64
+    import hashlib
+    import urllib.request
+
+    with urllib.request.urlopen(f"{stage.server.url}/tag.js") as answer:
+        body, etag = answer.read(), answer.headers["etag"].strip('"')
+    digest = base64.b64encode(hashlib.sha384(body).digest()).decode()
+    script = f'<script src="/t/{etag}.js" integrity="sha384-{digest}" crossorigin></script>'
+    stage.show(calls=VIEW, script=script)
+    stage.until("init")
+    assert SCRIPT

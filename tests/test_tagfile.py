@@ -1,0 +1,81 @@
+"""The tag file: what it weighs, what its bytes depend on, and how it is served."""
+
+import brotli
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from retag.ingest import tag_of
+from retag.web import tagfile
+
+BUDGET = 3072
+
+
+class Holder:
+    """A door with tags alone."""
+
+    def __init__(self, **config):
+        self.tags = {7: tag_of(7, 1, "ACTIVE", config)}
+
+
+@pytest.fixture
+async def client():
+    app = Starlette(routes=tagfile.routes())
+    app.state.door = Holder()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.example") as found:
+        yield found
+
+
+def test_the_core_keeps_its_budget():
+    """At most 3,072 bytes of brotli."""
+    assert len(brotli.compress(tagfile.built("core").encode())) <= BUDGET
+
+
+@pytest.mark.parametrize("name", [*tagfile.MODULES, "debug"])
+def test_modules_are_small(name):
+    """A kilobyte each at most."""
+    assert len(brotli.compress(tagfile.built(name).encode())) <= 1024
+
+
+async def test_both_paths_serve_the_same_bytes_in_every_coding(client):
+    """And nothing else depends on the request: no cookie, no query."""
+    plain = await client.get("/tag.js", headers={"accept-encoding": "identity"})
+    for path in ("/tag.js", "/ct/core.js?x=1"):
+        for coding in ("br", "gzip, deflate", "br;q=0", ""):
+            found = await client.get(path, headers={"accept-encoding": coding, "cookie": "retag=x"})
+            assert found.content == plain.content
+            assert "set-cookie" not in found.headers
+    assert plain.headers["x-content-type-options"] == "nosniff"
+    assert plain.headers["cross-origin-resource-policy"] == "cross-origin"
+
+
+async def test_an_unchanged_file_is_not_sent_again(client):
+    """304 for its ETag."""
+    etag = (await client.get("/tag.js")).headers["etag"]
+    assert (await client.get("/tag.js", headers={"if-none-match": etag})).status_code == 304
+
+
+async def test_a_changed_configuration_is_a_new_address_and_the_old_one_stays(client):
+    """Immutable: pages from before keep a script that matches their integrity."""
+    file = tagfile.TagFile()
+    before = file.version(Holder().tags)
+    after = file.version(Holder(consent="required", script={"modules": ["products"]}).tags)
+    assert before.path != after.path
+    assert before.integrity != after.integrity
+    assert b'"consent":"required"' in after.plain
+    assert len(after.plain) > len(before.plain) + 1000
+    assert file.known[before.name].plain == before.plain
+
+
+async def test_an_immutable_address_is_kept_for_good(client):
+    """And a version that never was is no such page."""
+    path = tagfile.TagFile().version(Holder().tags).path
+    assert "immutable" in (await client.get(path)).headers["cache-control"]
+    assert (await client.get("/t/nonsense.js")).status_code == 404
+
+
+def test_a_configuration_cannot_close_the_script():
+    """`</script>` in a parameter's name stays text."""
+    text = tagfile.compose(Holder(params=["</script>", "colour2"]).tags, "/t/x.js").decode()
+    assert "</script" not in text
+    assert "colour2" in text
