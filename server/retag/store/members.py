@@ -22,7 +22,7 @@ TOKEN = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16})")
 LAST = b"\xff" * 17
 
 
-PAGE = 5_000
+PAGE = 3_000
 """Rows of one read: some milliseconds, during which the reader pins the WAL."""
 MOST_BOUND = 1_000
 
