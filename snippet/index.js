@@ -1,0 +1,39 @@
+// The tag for bundlers: `import { load, page, track } from 'retag-tag'`. It loads the script from your server
+// with the base code's own queue, so that calls made before it arrives are kept.
+
+const queue = () => {
+  if (!window.pintrk) {
+    window.pintrk = function () {
+      window.pintrk.queue.push(Array.prototype.slice.call(arguments));
+    };
+    window.pintrk.queue = [];
+    window.pintrk.version = '3.0';
+  }
+  return window.pintrk;
+};
+
+/** Call the tag by its published interface; nothing happens outside a browser. */
+export const pintrk = (...call) => {
+  if (typeof window !== 'undefined') queue()(...call);
+};
+
+/** Load a tag from `server`, for example `https://shop.example/retag`. */
+export const load = (tagId, { server, integrity, nonce, path = '/tag.js', ...partner }) => {
+  if (typeof window === 'undefined') return;
+  const loaded = queue();
+  if (!loaded.retag && !document.querySelector('script[data-retag-script]')) {
+    const script = document.createElement('script');
+    script.async = true;
+    script.dataset.retagScript = '';
+    if (nonce) script.nonce = nonce;
+    if (integrity) Object.assign(script, { integrity, crossOrigin: 'anonymous' });
+    script.src = server.replace(/\/$/, '') + path;
+    document.head.append(script);
+  }
+  pintrk('load', tagId, partner);
+};
+
+export const page = (properties) => pintrk('page', properties);
+export const track = (name, data, callback) => pintrk('track', name, data, callback);
+export const set = (partner) => pintrk('set', partner);
+export const setConsent = (given) => pintrk('setconsent', given);
