@@ -21,7 +21,7 @@ from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
 from retag.web import api
-from retag.web.api import exports
+from retag.web.api import export_links, exports
 from retag.web.mine import Personal
 
 
@@ -70,7 +70,9 @@ async def running(
     """The routes with real storage behind them; everything is closed in the end."""
     path = folder / "retag.db"
     made, key, keys = prepared(path, scopes)
-    app = Starlette(routes=[*Personal().routes(), *api.routes(*exports.ROWS)])
+    app = Starlette(
+        routes=[*Personal().routes(), *export_links.ROUTES, *api.routes(*exports.ROWS, *export_links.ROWS)]
+    )
     state = app.state
     state.settings = Settings.load({}, database=f"sqlite:///{path}", **settings)
     state.journal, state.reader = Journal(SqliteStore(path)), Reader(path)

@@ -30,6 +30,7 @@ class Job(msgspec.Struct):
     until: AsOf
     since: AsOf | None
     since_build: int | None
+    who: str = ""
 
 
 class Output:
@@ -76,10 +77,22 @@ async def body(state: Any, job: Job) -> AsyncGenerator[bytes, None]:
                 yield await asyncio.to_thread(output.page, rows, shown)
             last = output.trailer()
         await _finish(kept, job, part)
+        await note(state, job.manifest, job.who)
         yield last
     finally:
         kept.running -= 1
         part.unlink(missing_ok=True)
+
+
+async def note(state: Any, about: Manifest, who: str) -> None:
+    """The audit log's line, on disk before the last byte goes out."""
+    sql = (
+        "INSERT INTO download (account, at, who, export, audience, format, as_of, rows, sha256)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+    export = (about.export_id, int(about.audience_id), about.format, about.as_of, about.rows, about.sha256)
+    row = (int(about.ad_account_id), time.time_ns() // 1_000_000, who, *export)
+    await state.journal.write(lambda cn: cn.execute(sql, row).rowcount)
 
 
 async def _finish(kept: Kept, job: Job, part: pathlib.Path) -> None:

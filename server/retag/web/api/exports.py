@@ -18,7 +18,7 @@ from retag.store import members
 from retag.web.api.audiences import find
 from retag.web.api.call import Call, Row
 from retag.web.kept import AT_ONCE, Kept, Manifest
-from retag.web.streaming import Job, body
+from retag.web.streaming import Job, body, note
 
 ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
 
@@ -30,8 +30,10 @@ async def export(call: Call) -> Response:
     headers = _headers(job)
     if call.request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
-    path = kept.bytes_of(job.manifest.export_id)
-    if path is not None:
+    path, entry = kept.bytes_of(job.manifest.export_id), kept.entry(job.manifest.export_id)
+    if path is not None and entry is not None:
+        if call.request.method == "GET":
+            await note(call.state, entry.manifest, call.caller.prefix)
         return FileResponse(path, headers=headers, media_type=job.format.media_type)
     if call.request.method == "HEAD":
         return Response(headers=headers, media_type=job.format.media_type)
@@ -81,7 +83,7 @@ async def _job(call: Call, form: Format) -> Job:
         sha256="",
         op=op,
     )
-    return Job(manifest, form, build, until, since, before)
+    return Job(manifest, form, build, until, since, before, call.caller.prefix)
 
 
 def _op(call: Call, form: Format, since: Any) -> str | None:

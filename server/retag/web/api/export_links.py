@@ -1,0 +1,125 @@
+"""Export links: an address that needs no key, for tools that can only fetch one. And who downloaded what.
+
+A link names an audience, a format and when it ends; it is signed as a whole, and ends sooner when the key
+that made it is revoked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from retag import errors
+from retag.formats import FORMATS
+from retag.web.api import exports
+from retag.web.api.audiences import find
+from retag.web.api.auth import Caller
+from retag.web.api.call import Call, Row, number, refusal
+
+PATH = "/exports/{ad_account_id}/{audience_id}"
+PURPOSE = "export_link"
+DAY_S = 86_400
+Formats = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(FORMATS)})]
+ENDED = "This link is not valid, or it has ended: ask for a new one."
+
+
+class LinkCreate(msgspec.Struct):
+    """`expires_in` is in seconds: a minute to 30 days, a day by default."""
+
+    audience_id: str
+    format: Formats = "csv"
+    fields: str | None = None
+    expires_in: Annotated[int, msgspec.Meta(ge=60, le=30 * DAY_S)] = DAY_S
+
+
+class LinkView(msgspec.Struct):
+    """`expires_at` is in UTC seconds."""
+
+    url: str
+    expires_at: int
+
+
+class DownloadView(msgspec.Struct):
+    """One download: `at` in UTC ms; `who` a key's prefix, or `link of` it."""
+
+    at: int
+    who: str
+    export_id: str
+    audience_id: str
+    format: str
+    as_of: str
+    rows: int
+    sha256: str
+
+
+class DownloadPage(msgspec.Struct):
+    items: list[DownloadView]
+
+
+def _digest(path: str, query: str) -> bytes:
+    return hashlib.blake2b(f"{path}?{query}".encode(), digest_size=16).digest()
+
+
+async def create(call: Call) -> LinkView:
+    """A signed address of one audience's export as it will be when fetched."""
+    wanted = call.json(LinkCreate)
+    if wanted.format not in FORMATS:
+        raise errors.Invalid("format", f"must be one of {', '.join(FORMATS)}")
+    audience = await find(call, number("audience_id", wanted.audience_id))
+    exports.columns(FORMATS[wanted.format], wanted.fields, False)
+    ends = call.now // 1000 + wanted.expires_in
+    about = {"format": wanted.format, "expires": ends, "key": call.caller.prefix}
+    query = urlencode(about | ({"fields": wanted.fields} if wanted.fields else {}))
+    path = f"/exports/{call.account}/{audience.id}"
+    signature = call.state.door.keys.signer(call.account, PURPOSE).sign(_digest(path, query))
+    base = str(call.request.base_url).rstrip("/")
+    return LinkView(f"{base}{path}?{query}&signature={signature}", ends)
+
+
+async def follow(request: Request) -> Response:
+    """The export that a link names."""
+    try:
+        return await exports.export(await _admitted(request))
+    except errors.RetagError as error:
+        return refusal(error, {})
+
+
+async def _admitted(request: Request) -> Call:
+    now = time.time_ns() // 1_000_000
+    account = number("ad_account_id", request.path_params["ad_account_id"])
+    query, _, signature = request.url.query.rpartition("&signature=")
+    signed = request.app.state.door.keys.signer(account, PURPOSE).verify(signature)
+    if signed != _digest(request.url.path, query) or int(request.query_params["expires"]) * 1000 <= now:
+        raise errors.Forbidden(ENDED)
+    key = request.query_params["key"]
+    known = "SELECT 1 FROM api_key WHERE prefix = ? AND account = ? AND revoked IS NULL"
+    if await request.app.state.reader.one(known, (key, account)) is None:
+        raise errors.Forbidden(ENDED)
+    return Call(request, account, Caller(f"link of {key}", account, frozenset()), b"", now)
+
+
+async def downloads(call: Call) -> DownloadPage:
+    """The latest downloads, newest first."""
+    sql = (
+        "SELECT at, who, export, CAST(audience AS TEXT), format, as_of, rows, sha256 FROM download"
+        " WHERE account = ? ORDER BY id DESC LIMIT ?"
+    )
+    rows = await call.state.reader.all(sql, (call.account, call.size("page_size", 25, 250)))
+    return DownloadPage([DownloadView(*row) for row in rows])
+
+
+ACCOUNT = exports.ACCOUNT
+ROWS = (
+    Row("POST", f"{ACCOUNT}/export_links", "export_links/create", "Make a link to an export", *exports.SCOPE,
+        create, LinkCreate, LinkView),
+    Row("GET", f"{ACCOUNT}/downloads", "downloads/list", "Who downloaded what", "admin", "ads_read",
+        downloads, None, DownloadPage, ("page_size",)),
+)  # fmt: skip
+ROUTES = (Route(PATH, follow, methods=["GET"]),)
