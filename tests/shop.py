@@ -21,7 +21,7 @@ from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
 from retag.web import api
-from retag.web.api import export_links, exports
+from retag.web.api import export_links, exports, raw_events
 from retag.web.mine import Personal
 
 
@@ -71,7 +71,11 @@ async def running(
     path = folder / "retag.db"
     made, key, keys = prepared(path, scopes)
     app = Starlette(
-        routes=[*Personal().routes(), *export_links.ROUTES, *api.routes(*exports.ROWS, *export_links.ROWS)]
+        routes=[
+            *Personal().routes(),
+            *export_links.ROUTES,
+            *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
+        ]
     )
     state = app.state
     state.settings = Settings.load({}, database=f"sqlite:///{path}", **settings)

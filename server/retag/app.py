@@ -28,7 +28,7 @@ from retag.store.reader import Reader
 from retag.upkeep import Upkeep
 from retag.web import api, serving, shop, tagfile
 from retag.web.answers import Answers
-from retag.web.api import export_links, exports
+from retag.web.api import export_links, exports, raw_events
 from retag.web.arrivals import Arrivals
 from retag.web.collect import PATHS, Collect
 from retag.web.console import Console
@@ -86,7 +86,7 @@ def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
         *Personal().routes(),
         Route("/", lambda _: RedirectResponse("/shop/")),
         *export_links.ROUTES,
-        *api.routes(*exports.ROWS, *export_links.ROWS),
+        *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
     ]
 
 

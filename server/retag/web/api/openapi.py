@@ -27,6 +27,8 @@ QUERY: dict[str, dict[str, Any]] = {
     "days": {"type": "integer", "minimum": 1, "maximum": 90, "default": 30, "description": "How far back."},
     "with": {"type": "string", "pattern": "^\\d+$", "description": "The other audience."},
     "fields": {"type": "string", "description": "Columns, separated by commas."},
+    "from": {"type": "integer", "description": "First time of arrival, UTC ms; a day ago by default."},
+    "to": {"type": "integer", "description": "Time of arrival to end before, UTC ms; now by default."},
     "op": {"type": "string", "enum": ["add", "remove"], "description": "With since: one half of it."},
 }
 REFUSALS = {
