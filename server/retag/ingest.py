@@ -16,7 +16,7 @@ from retag.devices import Device
 from retag.events import INIT, PLATFORMS, SOURCES, Event, canonical
 from retag.hits import Hit
 from retag.keyring import Keyring
-from retag.screen import Case, Policy, Tag, check
+from retag.screen import Case, Policy, Tag, check, said
 from retag.server_side import Result, server_events
 from retag.windows import DAY
 from retag.wire import Beacon, Malformed
@@ -132,7 +132,7 @@ class Door:
             visitor=visitor if known else None,
             fresh=fresh and known,
             tag=tag,
-            forget=gone == "erased",
+            forget=gone == "erased" or ("no_consent" in outcomes and withdrawn(beacons)),
         )
 
     def _visitor(self, hit: Hit, tag: Tag, beacon: Beacon, entropy: bytes) -> tuple[bytes, bool]:
@@ -199,6 +199,11 @@ def _shown(beacon: Beacon, address: str) -> dict[str, Any]:
     """Partner data, and the click id of the landing page's address."""
     match = CLICK.search(address)
     return {"epik": match[1], **beacon.pd} if match else beacon.pd
+
+
+def withdrawn(beacons: list[Beacon]) -> bool:
+    """Whether a page says that consent is denied: its browser then drops the id."""
+    return any(said(one.consent) is False for one in beacons)
 
 
 def name_of(given: str) -> str | None:

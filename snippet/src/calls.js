@@ -13,8 +13,8 @@ import { page, set, tags, track } from './tags.js';
 const shared = { partner: {} };
 
 const load = (given, partner) => {
-  const id = String(given || '').trim();
-  if (!id) return 'no tag';
+  if (!given) return 'no tag';
+  const id = String(given).trim();
   if (!tags.some((tag) => tag.id == id)) tags.push({ id, partner: { ...shared.partner } });
   set(tags.find((tag) => tag.id == id), partner);
 };

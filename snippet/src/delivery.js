@@ -51,6 +51,8 @@ export const adopt = () => {
     if (lease > Date.now()) return setTimeout(adopt, LEASE);
     store.removeItem(key);
     queue = mine.concat(queue);
+    // The page before left without its answer, which may bring the cookie: not two visitors from a quick reload.
+    later(0.5);
   });
   soon();
 };

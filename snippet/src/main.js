@@ -22,7 +22,7 @@ const ignored = () =>
 
 const begin = () => {
   const stub = win.pintrk;
-  if (stub?.retag) return console.warn('retag: loaded twice');
+  if (stub?.retag) return console.warn('retag: twice');
   const silent = ignored();
   const take = (given) => silent || call(given);
   const pintrk = (...given) => take(given);

@@ -108,8 +108,9 @@ def shared_server(tmp_path_factory):
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """One browser for a module: Playwright's event loop must not run on into asynchronous tests."""
     with sync_playwright() as play:
         path = shutil.which("chromium")
         assert path, "Debian's chromium is needed: `make install` says how"
