@@ -8,7 +8,7 @@ BIN := .venv/bin
 run: .venv/installed
 	@$(BIN)/retag serve
 
-install: .venv/tested .venv-sdk/installed
+install: .venv/tested .venv-sdk/installed snippet/node_modules/installed
 
 test: install
 	$(BIN)/pytest
@@ -34,5 +34,10 @@ check: .venv/tested
 	.venv-sdk/bin/pip install --quiet --disable-pip-version-check pinterest-api-sdk==0.2.7
 	@touch $@
 
+# The tag's build and the published integrations that its tests run.
+snippet/node_modules/installed: snippet/package.json
+	cd snippet && npm install --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-sdk build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sdk snippet/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
