@@ -1,0 +1,56 @@
+"""A reader who stalls or goes away holds no lock, pins no WAL and leaves nothing behind."""
+
+import json
+import socket
+import sqlite3
+import time
+import urllib.request
+from contextlib import closing
+from urllib.parse import urlsplit
+
+from server import serving
+
+MEMBERS = 60_000
+
+
+def filled(server):
+    """An audience of many members, straight into the file."""
+    url, headers = f"{server.url}/v5/ad_accounts/{server.account}/audiences", {}
+    headers["authorization"] = f"Bearer {server.key}"
+    body = json.dumps({"name": "All", "audience_type": "VISITOR", "rule": {"event": "checkout"}}).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+        audience = json.load(answer)["id"]
+    now = int(time.time() * 1000)
+    with closing(sqlite3.connect(server.folder / "retag.db", timeout=30)) as cn, cn:
+        build = cn.execute("SELECT max(id) FROM build").fetchone()[0]
+        rows = ((build, n.to_bytes(16, "big"), now - 9, now + 10**9, now - 9) for n in range(MEMBERS))
+        cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, ?, NULL)", rows)
+    return f"/v5/ad_accounts/{server.account}/audiences/{audience}/export"
+
+
+def begun(server, path):
+    """A reader with a small window who has read the beginning."""
+    at, reader = urlsplit(server.url), socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.connect((at.hostname, at.port))
+    reader.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {server.key}\r\n\r\n".encode())
+    assert reader.recv(4096).startswith(b"HTTP/1.1 200")
+    return reader
+
+
+def parts(server):
+    return list((server.folder / "exports").glob("*.part"))
+
+
+def test_reader_who_stalls_and_goes_away(tmp_path):
+    """While it stalls the WAL can be emptied; when it has gone its file goes too."""
+    with serving(tmp_path) as server:
+        path = filled(server)
+        with begun(server, path):
+            assert parts(server)
+            with closing(sqlite3.connect(server.folder / "retag.db", timeout=5)) as cn:
+                assert cn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        deadline = time.monotonic() + 10
+        while parts(server):
+            assert time.monotonic() < deadline, "the unfinished file stays"
+            time.sleep(0.05)
