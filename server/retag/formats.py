@@ -75,8 +75,8 @@ class Csv:
 
     name = suffix = "csv"
     media_type = "text/csv; charset=utf-8"
-    columns = COLUMNS
-    kinds = ()
+    columns: tuple[str, ...] = COLUMNS
+    kinds: tuple[int, ...] = ()
 
     def head(self, fields: Sequence[str]) -> bytes:
         return (",".join(fields) + "\r\n").encode()
@@ -99,8 +99,8 @@ class Ndjson:
 
     name = suffix = "ndjson"
     media_type = "application/x-ndjson"
-    columns = COLUMNS
-    kinds = ()
+    columns: tuple[str, ...] = COLUMNS
+    kinds: tuple[int, ...] = ()
 
     def head(self, fields: Sequence[str]) -> bytes:
         return b""
@@ -129,7 +129,7 @@ class Upload:
 
     suffix = "csv"
     media_type = "text/csv; charset=utf-8"
-    columns = ()
+    columns: tuple[str, ...] = ()
 
     def __init__(self, name: str, takes: Sequence[tuple[str, int]], most: int = 3) -> None:
         self.name, self.most = name, most
@@ -194,16 +194,14 @@ class ClickIds(Upload):
         return lines
 
 
-FORMATS: dict[str, Format] = {
-    one.name: one
-    for one in (
-        Csv(),
-        Ndjson(),
-        Pinterest(),
-        # A phone's digest is of bare digits (Pinterest's and Meta's form); Google and TikTok want a plus.
-        Upload("google", [("Email", EMAIL)]),
-        Upload("meta", [("email", EMAIL), ("phone", PHONE)]),
-        Upload("tiktok", [("Email_SHA256", EMAIL), ("MAID_SHA256", MAID)]),
-        ClickIds(),
-    )
-}  # fmt: skip
+_ALL: tuple[Format, ...] = (
+    Csv(),
+    Ndjson(),
+    Pinterest(),
+    # A phone's digest is of bare digits (Pinterest's and Meta's form); Google and TikTok want a plus.
+    Upload("google", [("Email", EMAIL)]),
+    Upload("meta", [("email", EMAIL), ("phone", PHONE)]),
+    Upload("tiktok", [("Email_SHA256", EMAIL), ("MAID_SHA256", MAID)]),
+    ClickIds(),
+)
+FORMATS: dict[str, Format] = {one.name: one for one in _ALL}

@@ -132,7 +132,7 @@ class Door:
             visitor=visitor if known else None,
             fresh=fresh and known,
             tag=tag,
-            forget=gone == "erased" or ("no_consent" in outcomes and withdrawn(beacons)),
+            forget=gone == "erased" or (hit.cookie != "" and "no_consent" in outcomes and withdrawn(beacons)),
         )
 
     def _visitor(self, hit: Hit, tag: Tag, beacon: Beacon, entropy: bytes) -> tuple[bytes, bool]:

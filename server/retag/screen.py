@@ -33,7 +33,7 @@ class Tag(msgspec.Struct, frozen=True):
     account: int
     status: str = "ACTIVE"
     domains: tuple[str, ...] = ()
-    consent: str = "off"
+    consent: str = "opt-out"
     params: frozenset[str] = frozenset()
     script: dict[str, Any] = {}
 
@@ -43,7 +43,7 @@ class Tag(msgspec.Struct, frozen=True):
         domains = tuple(str(one).lower() for one in config.get("domains") or ())
         params = frozenset(str(name).lower() for name in config.get("params") or ())
         script = config.get("script") or {}
-        return cls(number, account, status, domains, config.get("consent") or "off", params, script)
+        return cls(number, account, status, domains, config.get("consent") or "opt-out", params, script)
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -78,5 +78,5 @@ def of_rows(cn: sqlite3.Connection) -> Iterator[tuple[bool, str]]:
                 False,
                 f"tag {tag.id} has no domains: it takes events from any origin, and gives no id across sites",
             )
-        if tag.consent == "off":
+        if tag.consent != "required":
             yield False, f"tag {tag.id} does not wait for consent: set `consent` where the law asks for it"
