@@ -110,7 +110,7 @@ class Settings:
     too_small: int = setting(100, between(0, 1_000_000), "An audience below this size has status TOO_SMALL.")
     queue: int = setting(20_000, between(1, 1_000_000), "Events that may wait for their commit; beyond: 503.")
     retention_days: int = setting(
-        400, between(1, 3650), "Events older than this are deleted; rules cannot look further back."
+        540, between(1, 3650), "Events older than this are deleted; rules cannot look further back."
     )
     min_free_mb: int = setting(200, between(0, 1_000_000), "Below this free disk space new events get 503.")
     max_lag_ms: int = setting(
