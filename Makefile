@@ -25,7 +25,7 @@ check: .venv/tested
 
 .venv/tested: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,actalike]'
-	@test -x /usr/bin/chromium || $(BIN)/playwright install chromium
+	@test -x /usr/bin/chromium || (apt-get update && apt-get install --yes chromium) || $(BIN)/playwright install chromium
 	@touch $@
 
 # The official SDK pins old dependencies, so it has an environment of its own.
