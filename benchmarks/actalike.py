@@ -122,7 +122,7 @@ def scale(visitors: int, events: int) -> None:
     rng = np.random.default_rng(0)
     gathering, started = Gathering(), time.perf_counter()
     names = [(f"product:{i}", f"category:{i // 20}", "event:pagevisit") for i in range(6000)]
-    products = [gathering.columns(words) for words in names]
+    products = [gathering.bundle(words) for words in names]
     for part in range(0, events, 500_000):
         who = rng.integers(0, visitors, 500_000)
         what = np.minimum(rng.pareto(0.8, 500_000) * 3, 4999).astype(int)

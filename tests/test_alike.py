@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retag.likeness import ExtraMissing, load
-from retag.store import alike, sqlite
+from retag.store import alike, sqlite, trails
 from retag.windows import DAY, EVER
 
 NOW = 1_795_478_400_000
@@ -39,6 +39,7 @@ def log(cn, events):
         row = (seq, visitor(number), name, time, time, data)
         cn.execute("INSERT INTO log VALUES (?, 1, 1, ?, ?, ?, ?, '', 1, 1, '', ?, x'', x'', 0)", row)
         cn.execute("INSERT INTO trail VALUES (?, ?)", (visitor(number), seq))
+    cn.execute("INSERT OR REPLACE INTO progress SELECT 'folded', max(seq) FROM log")
     cn.execute("COMMIT")
 
 
@@ -69,7 +70,7 @@ def shop(cn, seeds=100):
             events.append((number, "pagevisit", NOW - int(rng.integers(1, 60)) * DAY, category))
         if number < seeds:
             events.append((number, "checkout", NOW - DAY, "bought"))
-    log(cn, events)
+    log(cn, sorted(events, key=lambda event: event[2]))
     return audience(cn, "VISITOR", BUYERS, range(seeds))[0]
 
 
@@ -100,6 +101,15 @@ def test_the_same_data_choose_the_same_visitors(cn):
     """A refit without news changes nobody's membership."""
     seed = shop(cn)
     assert alike.refit(path(cn), task(seed), NOW) == alike.refit(path(cn), task(seed), NOW)
+
+
+def test_forgetting_what_was_said_changes_nothing(cn, monkeypatch):
+    """However few acts are remembered while reading, and however short the pages, the fit is the same."""
+    seed = shop(cn)
+    whole = alike.refit(path(cn), task(seed), NOW)
+    monkeypatch.setattr(trails, "MOST_KEPT", 3)
+    monkeypatch.setattr(trails, "PAGE", 7)
+    assert alike.refit(path(cn), task(seed), NOW) == whole
 
 
 def test_too_small_a_seed_says_how_many_are_needed(cn):

@@ -140,6 +140,28 @@ def test_activity_does_not_depend_on_order():
     assert one.last.tolist() == two.last.tolist() == three.last.tolist()
 
 
+def test_activity_does_not_depend_on_the_pieces(monkeypatch):
+    """Events that become counts a few at a time, their bundles forgotten in between, give the same table."""
+    times = range(10**12, 10**12 + 200 * 20_000_000, 20_000_000)
+    events = [(bytes([i % 7]) * 16, at, [f"product:{i % 5}"], ["device:m"]) for i, at in enumerate(times)]
+    tables = []
+    for pending in (1_000, 9):
+        monkeypatch.setattr(activity, "PENDING", pending)
+        gathering = activity.Gathering()
+        for number, (visitor, time, act, context) in enumerate(events):
+            gathering.add(visitor, time, gathering.bundle(act), gathering.bundle(context))
+            if pending == 9 and number % 31 == 0:
+                gathering.forget()
+        tables.append(gathering.activity(2 * 10**12))
+    one, two = tables
+    assert (one.visitors, one.features) == (two.visitors, two.features)
+    assert (one.counts != two.counts).nnz == 0
+    assert one.counts.sum() == 400
+    assert np.array_equal(one.profile, two.profile)
+    days = {at // activity.DAY for at in times[::7]}
+    assert one.profile[0, 2] == pytest.approx(np.log1p(len(days)))
+
+
 def test_nothing_gathered_is_an_empty_table():
     """A shop without events has a table without rows."""
     found = activity.Gathering().activity(0)

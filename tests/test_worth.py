@@ -5,7 +5,7 @@ import random
 import pytest
 
 from retag.errors import Conflict
-from retag.store import insights, sqlite, worth
+from retag.store import insights, sqlite, trails, worth
 from retag.store.worth import Asked, Question
 from retag.windows import DAY, EVER
 
@@ -47,6 +47,7 @@ def log(path, events, *, account=1):
             (seq, account, visitor(number), name, time, *(given[one] for one in GIVEN)),
         )
         cn.execute("INSERT INTO trail VALUES (?, ?)", (visitor(number), seq))
+    cn.execute("INSERT OR REPLACE INTO progress SELECT 'folded', max(seq) FROM log")
     cn.execute("COMMIT")
     cn.close()
 
@@ -210,3 +211,29 @@ def test_traits_mark_the_members(path):
     assert found.traits["category"] == [insights.Trait("shoes", 10, 10, 1.0, 0.25, 400)]
     assert found.traits["entry page"][0].name == "/shoes/1"
     assert {one.name: one.index for one in found.traits["device"]} == {"mobile": 200, "desktop": 67}
+
+
+def test_insights_read_only_the_days_asked_for(path, monkeypatch):
+    """Reading starts at the first arrival of these days, though little is remembered and pages are short."""
+    monkeypatch.setattr(trails, "MOST_KEPT", 2)
+    monkeypatch.setattr(trails, "PAGE", 3)
+    page = {"url": "https://shop.example/hats/1", "data": b'{"product_category": "hats"}'}
+    log(path, [(number, "pagevisit", NOW - (50 - number) * DAY, page) for number in range(50)])
+    made = build(path, ready=0, members=[(number, 0, EVER) for number in range(46)])
+    found = insights.portrait(path, 1, made, NOW - 10 * DAY, NOW)
+    assert (found.members, found.visitors) == (6, 10)
+    assert found.traits["category"] == [insights.Trait("hats", 6, 10, 1.0, 1.0, 100)]
+    cn = sqlite.connect(path, readonly=True)
+    assert trails.place_before(cn, NOW - 10 * DAY) == 40
+    assert trails.place_before(cn, NOW + DAY) == 50
+    cn.close()
+
+
+def test_what_is_not_folded_yet_is_left_out(path):
+    """Whether it counts, and for whom, is not known: the lift is that of the folded log."""
+    log(path, [(1, "addtocart", AT - DAY), (2, "pagevisit", AT - DAY), (1, "checkout", AT + DAY)])
+    cn = sqlite.connect(path)
+    cn.execute("UPDATE progress SET value = 2 WHERE name = 'folded'")
+    cn.close()
+    (found,) = asked(path)
+    assert (found.members.size, found.members.acted, found.others.size) == (1, 0, 1)

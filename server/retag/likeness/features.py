@@ -36,12 +36,12 @@ decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 def words(name: str, url: str, data: Mapping[str, Any], context: Mapping[str, Any]) -> list[str]:
     """The features of one event, without repetition."""
-    return list(dict.fromkeys([f"event:{name}", *_page(url), *_data(data), *_context(context)]))
+    return list(dict.fromkeys([f"event:{name}", *page(url), *_data(data), *_context(context)]))
 
 
 def of_act(name: str, url: str, data: bytes) -> list[str]:
     """The features of what was done; `data` is a JSON object, or empty."""
-    return list(dict.fromkeys([f"event:{name}", *_page(url), *(_data(decode(data)) if data else ())]))
+    return list(dict.fromkeys([f"event:{name}", *page(url), *(_data(decode(data)) if data else ())]))
 
 
 def of_context(context: bytes) -> list[str]:
@@ -70,7 +70,8 @@ def _items(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (item for item in listed if isinstance(item, dict))
 
 
-def _page(url: str) -> list[str]:
+def page(url: str) -> list[str]:
+    """The page of an address, or none."""
     try:
         path = urlsplit(url).path
     except ValueError:

@@ -1,7 +1,7 @@
 """Act-alikes on the log: who is in the seed, what everybody did, and who acts most like the seed.
 
-`refit` reads the whole log of the account and fits: for a process of its own. It writes nothing; what it
-finds is applied by the writer in one transaction.
+`refit` reads what the account's visitors did in 180 days and fits: for a process of its own. It writes
+nothing; what it finds is applied by the writer, a few visitors at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from retag import fold, likeness
-from retag.likeness.features import of_act, of_context
 from retag.rules import Clause, Fact, parse
 from retag.store import sqlite, trails
 from retag.windows import DAY
@@ -24,7 +23,6 @@ ALIVE = 180 * DAY
 LEAST_SEED = 30
 REFIT = DAY
 """How long a fit is good for."""
-MOST_KEPT = 200_000
 SLICE = 500
 """Visitors marked in one transaction: some milliseconds."""
 
@@ -178,33 +176,21 @@ def _seed(cn: sqlite3.Connection, task: Task, now: int) -> tuple[set[bytes], lis
 
 
 def _gather(cn: sqlite3.Connection, account: int, gathering: Any, defining: list[Clause], now: int) -> None:
-    """What visitors did lately, without the events that define the seed: they would be the answer.
-
-    Acts and contexts come again and again as the same bytes, so their columns are kept.
-    """
+    """What visitors did lately, without the events that define the seed: they would be the answer."""
     any_name = any(clause.names is None for clause in defining)
     names = {name for clause in defining for name in clause.names or ()}
-    acts: dict[tuple[str, str, bytes], Any] = {}
-    contexts: dict[bytes, Any] = {}
-    for visitor, context, *act_of in trails.scan(cn, account, now - ALIVE, now):
-        name, time, tag, source, platform, url, data = act_of
+    words = trails.Words(gathering.bundle, gathering.forget)
+    columns = "visitor, context, name, time, tag, source, platform, url, data"
+    where = "account = :account AND time > :since AND time <= :now"
+    params = {"account": account, "since": now - ALIVE, "now": now}
+    rows = trails.scan(cn, columns, where, params, trails.place_before(cn, now - ALIVE))
+    for visitor, context, name, time, tag, source, platform, url, data in rows:
         if any_name or name in names:
             fact = Fact(name, time, tag, source, platform, url, msgspec.json.decode(data) if data else {})
             if _matched(defining, fact):
                 gathering.know(visitor)
                 continue
-        if (act := acts.get((name, url, data))) is None:
-            _make_room(acts)
-            act = acts[name, url, data] = gathering.columns(of_act(name, url, data))
-        if (where := contexts.get(context)) is None:
-            _make_room(contexts)
-            where = contexts[context] = gathering.columns(of_context(context))
-        gathering.add(visitor, time, act, where)
-
-
-def _make_room(kept: dict[Any, Any]) -> None:
-    if len(kept) >= MOST_KEPT:
-        kept.clear()
+        gathering.add(visitor, time, *words.of(name, url, data, context))
 
 
 def _matched(clauses: Iterable[Clause], fact: Fact) -> bool:

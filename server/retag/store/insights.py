@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from array import array
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from retag.likeness.features import words
+from retag.likeness.features import page
 from retag.store import sqlite, trails
-from retag.store.trails import Trace
 
 GROUPS = ("device", "product", "category", "page", "entry page", "campaign", "referrer")
 MOST = 10
+MOST_REPEATED = 256
+"""Numbers of one visitor before repetitions are dropped: memory follows what was done, not how often."""
 FEWEST = 3
 """Members that something needs to be listed: below, an index is noise, and might point at a person."""
 
@@ -47,25 +47,74 @@ class Overlap(msgspec.Struct, frozen=True):
 
 
 def portrait(path: str, account: int, build: int, since: int, now: int) -> Portrait:
-    """What members did since `since`, beside all visitors. Reads the whole log: for a process of its own."""
+    """What members did since `since`, beside all visitors. Reads the log since then: for a process of its
+    own."""
     cn = sqlite.connect(path, readonly=True)
     try:
         sql = "SELECT visitor FROM member WHERE build = ? AND opens <= ? AND closes > ?"
         inside = {row[0] for row in cn.execute(sql, (build, now, now)).fetchall()}
-        ours: Counter[str] = Counter()
-        everyones: Counter[str] = Counter()
-        members = visitors = 0
-        for visitor, traces in trails.walk(cn, account, trails.last_place(cn)):
-            if not (found := _words(one for one in traces if one.time >= since)):
-                continue
-            visitors += 1
-            everyones.update(found)
-            if visitor in inside:
-                members += 1
-                ours.update(found)
-        return Portrait(members, visitors, _traits(ours, everyones, members, visitors))
+        said = _read(cn, account, since, now)
     finally:
         cn.close()
+    ours, everyones = [0] * len(said.words), [0] * len(said.words)
+    members = 0
+    for visitor, found in said.visitors():
+        for word in found:
+            everyones[word] += 1
+        if visitor in inside:
+            members += 1
+            for word in found:
+                ours[word] += 1
+    counted = zip(said.words, ours, everyones, strict=True)
+    return Portrait(members, len(said), _traits(counted, members, len(said)))
+
+
+class Said:
+    """What each visitor did, as numbers of `words`; the page of their first event is where they came in."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, int] = {}
+        self._of: dict[bytes, array[int]] = {}
+        self._first: dict[bytes, tuple[int, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def columns(self, words: Iterable[str]) -> array[int]:
+        """The numbers of these words, of those that are shown."""
+        shown = [word for word in words if word.partition(":")[0] in GROUPS]
+        return array("i", [self.words.setdefault(word, len(self.words)) for word in shown])
+
+    def add(self, visitor: bytes, time: int, entry: int, *found: array[int]) -> None:
+        """One event. `entry` is the number for coming in there, -1 for nowhere."""
+        if (known := self._of.get(visitor)) is None:
+            known = self._of[visitor] = array("i")
+        elif len(known) > MOST_REPEATED:
+            self._of[visitor] = known = array("i", sorted(set(known)))
+        for one in found:
+            known.extend(one)
+        if visitor not in self._first or time < self._first[visitor][0]:
+            self._first[visitor] = time, entry
+
+    def visitors(self) -> Iterator[tuple[bytes, set[int]]]:
+        """Each visitor with what they did, once each."""
+        for visitor, found in self._of.items():
+            yield visitor, set(found) | {self._first[visitor][1]} - {-1}
+
+
+def _read(cn: sqlite3.Connection, account: int, since: int, now: int) -> Said:
+    said, entries = Said(), dict[str, int]()
+    words = trails.Words(said.columns, entries.clear)
+    where = "account = :account AND time >= :since AND time <= :now"
+    params = {"account": account, "since": since, "now": now}
+    columns = "visitor, time, context, name, url, data"
+    after = trails.place_before(cn, since)
+    for visitor, time, context, name, url, data in trails.scan(cn, columns, where, params, after):
+        said_here = words.of(name, url, data, context)
+        if (entry := entries.get(url)) is None:
+            entry = entries[url] = next(iter(said.columns(f"entry {one}" for one in page(url))), -1)
+        said.add(visitor, time, entry, *said_here)
+    return said
 
 
 def overlap(cn: sqlite3.Connection, build: int, other: int, now: int) -> Overlap:
@@ -93,32 +142,15 @@ def size_at(cn: sqlite3.Connection, build: int, at: int) -> int:
     return int(cn.execute(sql, (build, at)).fetchone()[0])
 
 
-def _words(traces: Iterable[Trace]) -> set[str]:
-    """The features of one visitor's events; the page of the first is where they came in."""
-    found: set[str] = set()
-    first: tuple[int, list[str]] | None = None
-    for one in traces:
-        context: dict[str, Any] = msgspec.json.decode(one.context) if one.context else {}
-        said = words(one.name, one.url, one.fact().data, context)
-        found.update(said)
-        if first is None or one.time < first[0]:
-            first = one.time, said
-    if first:
-        found.update(f"entry {word}" for word in first[1] if word.startswith("page:"))
-    return found
-
-
-def _traits(
-    ours: Counter[str], everyones: Counter[str], members: int, visitors: int
-) -> dict[str, list[Trait]]:
+def _traits(counted: Iterable[tuple[str, int, int]], members: int, visitors: int) -> dict[str, list[Trait]]:
     """The most common of each group, each with how much more members do it than everybody."""
     groups: dict[str, list[Trait]] = {group: [] for group in GROUPS}
-    for word, count in ours.items():
+    for word, ours, everyones in counted:
         group, _, name = word.partition(":")
-        if group in groups and count >= FEWEST:
-            share, general = count / members, everyones[word] / visitors
+        if ours >= FEWEST:
+            share, general = ours / members, everyones / visitors
             trait = Trait(
-                name, count, everyones[word], round(share, 4), round(general, 4), round(100 * share / general)
+                name, ours, everyones, round(share, 4), round(general, 4), round(100 * share / general)
             )
             groups[group].append(trait)
     return {

@@ -1,85 +1,78 @@
-"""Trails: everything that visitors did, one visitor after the other, in constant memory.
+"""The log read from end to end, in short reads, so that nothing pins the WAL.
 
-For questions about the whole past (lift, insights, act-alikes), asked in a process of their own: pages are
-short reads, so nothing pins the WAL, and the door's process does none of the work.
+For questions about the past (lift, insights, act-alikes), asked in a process of their own. Always in the
+order of the log: following each visitor's trail instead jumps about in the file, which a disk punishes.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
-import msgspec
-
-from retag.rules import Fact
+from retag.likeness.features import of_act, of_context
+from retag.store import log
 
 PAGE = 20_000
-COLUMNS = (
-    "t.visitor, t.seq, l.received, l.context, l.name, l.time, l.tag, l.source, l.platform, l.url, l.data"
-)
-NO_DATA: dict[str, Any] = {}
+SLACK = 60_000
+"""Places follow arrivals but for the time that a batch takes, in ms."""
+MOST_KEPT = 200_000
+Row = tuple[Any, ...]
 
 
-class Trace(msgspec.Struct, gc=False):
-    """One counted event of a visitor; `data` and `context` are JSON, or empty."""
-
-    received: int
-    context: bytes
-    name: str
-    time: int
-    tag: int
-    source: int
-    platform: int
-    url: str
-    data: bytes
-
-    def fact(self) -> Fact:
-        """The event as rules see it."""
-        data = msgspec.json.decode(self.data) if self.data else NO_DATA
-        return Fact(self.name, self.time, self.tag, self.source, self.platform, self.url, data)
+def place_before(cn: sqlite3.Connection, instant: int) -> int:
+    """A place such that nothing up to it arrived from `instant` (UTC ms) on: by halving, for no index has the
+    times. What happened from `instant` on arrived behind it too."""
+    low, high = _oldest(cn) - 1, log.progress(cn, "folded")
+    while low < high:
+        middle = (low + high) // 2
+        sql = "SELECT seq, received FROM log WHERE seq > ? ORDER BY seq LIMIT 1"
+        row = cn.execute(sql, (middle,)).fetchone()
+        if row is None or row[1] >= instant - SLACK:
+            high = middle
+        else:
+            low = row[0]
+    return low
 
 
-def last_place(cn: sqlite3.Connection) -> int:
-    """The log's newest place: what comes later is left out of one question's every page."""
-    return int(cn.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()[0])
+def scan(
+    cn: sqlite3.Connection, columns: str, where: str, params: Mapping[str, Any], after: int = -1
+) -> Iterator[Row]:
+    """`columns` of the counted events behind place `after` for which `where` holds, in the order of the log.
+    What is not folded yet is left out: whether it counts, and for whom, is not known."""
+    sql = f"SELECT {columns} FROM log WHERE seq > :after AND seq <= :upto AND standing = 0 AND {where}"
+    last = log.progress(cn, "folded")
+    for page in range(max(after, _oldest(cn) - 1), last, PAGE):
+        pages = {"after": page, "upto": min(page + PAGE, last)}
+        yield from cn.execute(sql, {**params, **pages}).fetchall()
 
 
-def first_place(cn: sqlite3.Connection) -> int:
-    """The log's oldest place that is still kept."""
+def _oldest(cn: sqlite3.Connection) -> int:
     return int(cn.execute("SELECT coalesce(min(seq), 1) FROM log").fetchone()[0])
 
 
-def walk(cn: sqlite3.Connection, account: int, upto: int) -> Iterator[tuple[bytes, list[Trace]]]:
-    """Each visitor of the account with their counted events up to place `upto`, in order of visitor id."""
-    for visitor, rows in groupby(_rows(cn, account, upto), key=itemgetter(0)):
-        yield visitor, [Trace(*row[2:]) for row in rows]
+T = TypeVar("T")
 
 
-def scan(cn: sqlite3.Connection, account: int, since: int, until: int) -> Iterator[tuple[Any, ...]]:
-    """Every counted event of the account from after `since` to `until` (UTC ms), in the order of the log.
+class Words(Generic[T]):
+    """What events said, as `learn` keeps it. The same bytes come again and again, so its answers are kept;
+    when these are many, `forget` is told and they are asked for anew."""
 
-    `(visitor, context, name, time, tag, source, platform, url, data)`: the fastest way through.
-    """
-    sql = (
-        "SELECT visitor, context, name, time, tag, source, platform, url, data FROM log"
-        " WHERE seq > ? AND seq <= ? AND account = ? AND standing = 0 AND time > ? AND time <= ?"
-    )
-    upto = last_place(cn)
-    for after in range(first_place(cn) - 1, upto, PAGE):
-        yield from cn.execute(sql, (after, min(after + PAGE, upto), account, since, until)).fetchall()
+    def __init__(self, learn: Callable[[Iterable[str]], T], forget: Callable[[], None]) -> None:
+        self._learn, self._forget = learn, forget
+        self._acts: dict[tuple[str, str, bytes], T] = {}
+        self._contexts: dict[bytes, T] = {}
 
-
-def _rows(cn: sqlite3.Connection, account: int, upto: int) -> Iterator[tuple[Any, ...]]:
-    sql = (
-        f"SELECT {COLUMNS}, l.account, l.standing FROM trail t JOIN log l ON l.seq = t.seq"
-        " WHERE (t.visitor, t.seq) > (?, ?) ORDER BY t.visitor, t.seq LIMIT ?"
-    )
-    after: tuple[bytes, int] = (b"", 0)
-    while page := cn.execute(sql, (*after, PAGE)).fetchall():
-        after = page[-1][:2]
-        for *row, owner, standing in page:
-            if owner == account and not standing and row[1] <= upto:
-                yield tuple(row)
+    def of(self, name: str, url: str, data: bytes, context: bytes) -> tuple[T, T]:
+        """What was done, and where from. Room is made before either is looked up: `forget` would else undo
+        the first for the second."""
+        if len(self._acts) + len(self._contexts) >= MOST_KEPT:
+            self._acts.clear()
+            self._contexts.clear()
+            self._forget()
+        act, where = self._acts.get((name, url, data)), self._contexts.get(context)
+        if act is None:
+            act = self._acts[name, url, data] = self._learn(of_act(name, url, data))
+        if where is None:
+            where = self._contexts[context] = self._learn(of_context(context))
+        return act, where

@@ -8,16 +8,16 @@ act-alikes leave no events, so their members are read from the transitions, as f
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from retag.errors import Conflict
-from retag.rules import Rule, parse
+from retag.rules import Fact, Memory, Rule, parse
 from retag.stats import Group, Lift, Stratum, lift, stratum
 from retag.store import sqlite, trails
-from retag.store.trails import Trace
 from retag.windows import DAY
 
 ALIVE = 180 * DAY
@@ -25,7 +25,10 @@ ALIVE = 180 * DAY
 KEPT = 30 * DAY
 """How long transitions are kept."""
 
-Member = Callable[[bytes, list[Trace]], bool]
+TOLD = "json_array(name, tag, source, platform, url, CAST(data AS TEXT))"
+"""One value and not six: reading is most of the work."""
+NO_DATA: dict[str, Any] = {}
+decode = msgspec.json.decode
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -46,84 +49,150 @@ class Question(msgspec.Struct, frozen=True):
     until: int
 
 
-class Tally:
-    """Counts members and others by stratum."""
+class Recorded:
+    """Members that are known as a set."""
+
+    names: frozenset[str] | None = frozenset()
+
+    def __init__(self, known: frozenset[bytes]) -> None:
+        self._known = known
+
+    def see(self, visitor: bytes, fact: Fact) -> None:
+        """Events change nothing."""
+
+    def holds(self, visitor: bytes) -> bool:
+        return visitor in self._known
+
+
+class Recomputed:
+    """Members at `at` by a rule of events, which must be shown in the order of the log. `names` are those of
+    the events that matter, None for all."""
+
+    def __init__(self, rule: Rule, at: int) -> None:
+        self._rule, self._at = rule, at
+        self._memories: dict[bytes, list[Memory]] = {}
+        self._strangers = rule.window(rule.nothing()).holds(at)
+        named = [clause.names for clause in rule.clauses]
+        self.names = None if None in named else frozenset().union(*(one or () for one in named))
+
+    def see(self, visitor: bytes, fact: Fact) -> None:
+        for i, clause in enumerate(self._rule.clauses):
+            if clause.matches(fact):
+                if (memories := self._memories.get(visitor)) is None:
+                    memories = self._memories[visitor] = self._rule.nothing()
+                memories[i] = clause.remember(memories[i], fact.time, clause.value(fact))
+
+    def holds(self, visitor: bytes) -> bool:
+        memories = self._memories.get(visitor)
+        return self._strangers if memories is None else self._rule.window(memories).holds(self._at)
+
+
+Members = Recorded | Recomputed
+
+
+class Crowd:
+    """Everybody of whom something had been received by the instant: how lately and how often they were seen
+    until then, and what they spent on the event since, for those who did it."""
 
     def __init__(self) -> None:
-        self._strata: dict[Stratum, list[Group]] = {}
+        self.rows: dict[bytes, int] = {}
+        self.last, self.times = array("q"), array("q")
+        self.spent: dict[bytes, float] = {}
 
-    def add(self, where: Stratum, one: Group, *, member: bool) -> None:
-        pair = self._strata.setdefault(where, [Group(0, 0), Group(0, 0)])
-        pair[not member] += one
+    def see(self, visitor: bytes, time: int) -> None:
+        row = self.rows.get(visitor)
+        if row is None:
+            self.rows[visitor] = len(self.rows)
+            self.last.append(time)
+            self.times.append(1)
+            return
+        self.times[row] += 1
+        self.last[row] = max(self.last[row], time)
 
-    def lift(self) -> Lift:
-        return lift((members, others) for _, (members, others) in sorted(self._strata.items()))
+    def lift(self, members: Members, at: int) -> Lift:
+        """Members beside the others who were alive."""
+        strata: dict[Stratum, list[list[float]]] = {}
+        for (visitor, _), last, times in zip(self.rows.items(), self.last, self.times, strict=True):
+            inside = members.holds(visitor)
+            if not inside and at - last >= ALIVE:
+                continue
+            pair = strata.setdefault(stratum(at - last, times), [[0, 0, 0.0, 0.0], [0, 0, 0.0, 0.0]])
+            group = pair[not inside]
+            group[0] += 1
+            if (spent := self.spent.get(visitor)) is not None:
+                group[1] += 1
+                group[2] += spent
+                group[3] += spent * spent
+        return lift((_group(*one), _group(*other)) for _, (one, other) in sorted(strata.items()))
 
 
 def answer(path: str, question: Question) -> list[Lift]:
     """The lift of each audience asked about; raises Conflict where the past is no longer known.
 
-    Reads the whole log of the account once: for a process of its own.
+    Reads the log of the account once, in its order: for a process of its own.
     """
     cn = sqlite.connect(path, readonly=True)
     try:
-        members = [_member(cn, asked, question) for asked in question.asked]
-        tallies = [Tally() for _ in members]
-        for visitor, traces in trails.walk(cn, question.account, trails.last_place(cn)):
-            _count(question, members, tallies, visitor, traces)
-        return [tally.lift() for tally in tallies]
+        members = [_members(cn, asked, question) for asked in question.asked]
+        crowd = _read(cn, question, members)
     finally:
         cn.close()
+    return [crowd.lift(one, question.at) for one in members]
 
 
-def _count(
-    question: Question,
-    members: Sequence[Member],
-    tallies: Sequence[Tally],
-    visitor: bytes,
-    traces: list[Trace],
-) -> None:
-    before = [one for one in traces if one.received <= question.at and one.time <= question.at]
-    if not before:
-        return
-    recency = question.at - max(one.time for one in before)
-    where = stratum(recency, len(before))
-    outcome = _outcome(question, traces)
-    for member, tally in zip(members, tallies, strict=True):
-        inside = member(visitor, before)
-        if inside or recency < ALIVE:
-            tally.add(where, outcome, member=inside)
+def _read(cn: sqlite3.Connection, question: Question, members: Sequence[Members]) -> Crowd:
+    """The past of everybody, shown to the rules, and the outcome."""
+    crowd, at = Crowd(), question.at
+    rules = [one for one in members if isinstance(one, Recomputed)]
+    see, spent = crowd.see, crowd.spent
+    for visitor, time, told in _rows(cn, question, rules):
+        if time > at:
+            spent[visitor] = spent.get(visitor, 0.0) + _value(_fact(time, told))
+            continue
+        see(visitor, time)
+        if told is not None:
+            fact = _fact(time, told)
+            for rule in rules:
+                rule.see(visitor, fact)
+    return crowd
 
 
-def _outcome(question: Question, traces: list[Trace]) -> Group:
-    acts = [t for t in traces if t.name == question.event and question.at < t.time < question.until]
-    spent = sum(_value(one) for one in acts)
-    return Group(1, bool(acts), spent, spent * spent)
+def _rows(cn: sqlite3.Connection, question: Question, rules: Sequence[Recomputed]) -> Iterator[trails.Row]:
+    """`(visitor, time, what is told)` of the past, as it had been received by then, and of the outcome. Told
+    is None where no rule looks, which is most of the log."""
+    names = {name for one in rules for name in one.names or ()} | {question.event}
+    listed = {f"name{i}": name for i, name in enumerate(sorted(names))}
+    looked = f"name IN ({', '.join(f':{key}' for key in listed)})"
+    if any(one.names is None for one in rules):
+        looked = "1"
+    columns = f"visitor, time, CASE WHEN {looked} THEN {TOLD} END"
+    where = (
+        "account = :account AND (time <= :at AND received <= :at"
+        " OR name = :event AND time > :at AND time < :until)"
+    )
+    asked = {"account": question.account, "at": question.at, "until": question.until, "event": question.event}
+    return trails.scan(cn, columns, where, asked | listed)
 
 
-def _value(trace: Trace) -> float:
-    value = trace.fact().data.get("value", 0)
+def _fact(time: int, told: str) -> Fact:
+    name, tag, source, platform, url, data = decode(told)
+    return Fact(name, time, tag, source, platform, url, decode(data) if data else NO_DATA)
+
+
+def _value(fact: Fact) -> float:
+    value = fact.data.get("value", 0)
     return max(0.0, float(value)) if isinstance(value, int | float) else 0.0
 
 
-def _member(cn: sqlite3.Connection, asked: Asked, question: Question) -> Member:
+def _members(cn: sqlite3.Connection, asked: Asked, question: Question) -> Members:
     rule = parse(asked.kind, asked.rule)
     if any(clause.list_id is not None or clause.seeds for clause in rule.clauses):
-        known = _recorded(cn, asked.build, question.at, question.until)
-        return lambda visitor, traces: visitor in known
-    return lambda visitor, traces: _held(rule, traces, question.at)
+        return Recorded(_recorded(cn, asked.build, question.at, question.until))
+    return Recomputed(rule, question.at)
 
 
-def _held(rule: Rule, traces: list[Trace], at: int) -> bool:
-    memories = rule.nothing()
-    for trace in traces:
-        fact = None
-        for i, clause in enumerate(rule.clauses):
-            if clause.names is None or trace.name in clause.names:
-                fact = fact or trace.fact()
-                if clause.matches(fact):
-                    memories[i] = clause.remember(memories[i], fact.time, clause.value(fact))
-    return rule.window(memories).holds(at)
+def _group(size: float, acted: float, revenue: float, squares: float) -> Group:
+    return Group(int(size), int(acted), revenue, squares)
 
 
 def _recorded(cn: sqlite3.Connection, build: int | None, at: int, now: int) -> frozenset[bytes]:

@@ -1,6 +1,6 @@
 """What an audience is worth and who is in it: lift, insights and overlap.
 
-Lift and insights read the whole log, in a process of its own, at low priority: the door does not notice.
+Lift and insights read much of the log, in a process of their own, at low priority.
 """
 
 from __future__ import annotations
