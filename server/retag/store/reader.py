@@ -44,6 +44,7 @@ class Reader:
         self._path = path
         self._idle: asyncio.Queue[aiosqlite.Connection | None] = asyncio.Queue()
         self._open: list[aiosqlite.Connection] = []
+        self._opening: set[asyncio.Task[aiosqlite.Connection]] = set()
         for _ in range(connections):
             self._idle.put_nowait(None)
 
@@ -61,30 +62,50 @@ class Reader:
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """Several queries on one state; keep it short, for it pins the WAL."""
         async with self._borrow() as cn:
-            await cn.execute("BEGIN")
             try:
+                await cn.execute("BEGIN")
                 yield Snapshot(cn)
             finally:
-                await asyncio.shield(cn.execute("ROLLBACK"))
+                await asyncio.shield(cn.rollback())
 
     @contextlib.asynccontextmanager
     async def _borrow(self) -> AsyncIterator[aiosqlite.Connection]:
-        cn = await self._idle.get()
+        cn = await self._idle.get() or await self._another()
         try:
-            if cn is None:
-                cn = await _open(self._path)
-                self._open.append(cn)
             yield cn
         except asyncio.CancelledError:
             # A cancelled query still runs (omnilib/aiosqlite#259): end it, then give the connection back.
-            if cn is not None:
-                await cn.interrupt()
+            await cn.interrupt()
             raise
         finally:
             self._idle.put_nowait(cn)
 
+    async def _another(self) -> aiosqlite.Connection:
+        """One more connection; whoever is cancelled meanwhile leaves it to the next.
+
+        An opening cancelled halfway would go on in its thread, and then answer a loop that may be closed.
+        """
+        opening = asyncio.create_task(_open(self._path))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opened)
+        try:
+            return await asyncio.shield(opening)
+        except BaseException:
+            opening.add_done_callback(self._leave)
+            raise
+
+    def _opened(self, opening: asyncio.Task[aiosqlite.Connection]) -> None:
+        self._opening.discard(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            self._open.append(opening.result())
+
+    def _leave(self, opening: asyncio.Task[aiosqlite.Connection]) -> None:
+        failed = opening.cancelled() or opening.exception() is not None
+        self._idle.put_nowait(None if failed else opening.result())
+
     async def close(self) -> None:
         """Close every connection; an unclosed one keeps the process from exiting."""
+        await asyncio.gather(*self._opening, return_exceptions=True)
         for cn in self._open:
             with contextlib.suppress(sqlite3.Error):
                 await cn.close()
