@@ -73,6 +73,7 @@ class Upkeep:
                 await self.fill()
                 if time.monotonic() - swept >= SWEEP_S:
                     swept = time.monotonic()
+                    await self.count()
                     await self.sweep()
             except errors.Overloaded:
                 pass
@@ -97,6 +98,12 @@ class Upkeep:
 
     def _finish(self, build: int, cn: sqlite3.Connection) -> None:
         builds.finish(cn, build, self._now())
+
+    async def count(self) -> None:
+        """See to it that every audience's size is known."""
+        census = self.journal.store.census
+        for build in await self._write(lambda cn: census.begin(cn, self._now())):
+            await self._while_more(partial(census.learn, build=build))
 
     async def sweep(self) -> None:
         """Purge what is due, slice by slice."""

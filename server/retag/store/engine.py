@@ -16,6 +16,7 @@ from typing import TypeVar
 from retag import fold
 from retag.events import Event
 from retag.store import graves, log, sqlite
+from retag.store.census import Census
 from retag.store.desk import Desk
 from retag.store.protocol import Folded
 
@@ -40,6 +41,7 @@ class SqliteStore:
         self.path = Path(path)
         self.unsound: str | None = None
         self.checking = False
+        self.census = Census()
         self._tail: deque[log.Entry] = deque()
         self._marks: deque[tuple[int, float]] = deque()
         self._next = 1
@@ -59,6 +61,7 @@ class SqliteStore:
         except sqlite.Unusable as error:
             self._cn.close()
             raise sqlite.Unusable(f"{self.path}: {error}") from None
+        self._cn.shifts = []
         self._desk = Desk()
         self._refresh()
         if self.path.stat().st_size > CHECKED_FIRST:
@@ -82,6 +85,7 @@ class SqliteStore:
         self._marks = deque([(self._next - 1, time.monotonic())] if self._next - 1 > self._folded else [])
         self._desk.stale = True
         self._desk.graves = graves.load(self._cn, self._desk.graves)
+        self.census.forget()
 
     def _data_version(self) -> int:
         return int(self._cn.execute("PRAGMA data_version").fetchone()[0])
@@ -91,7 +95,13 @@ class SqliteStore:
         if self._data_version() != self._version:
             self._refresh()
 
+    def _commit(self) -> None:
+        shifts, self._cn.shifts = self._cn.shifts, []
+        self._cn.execute("COMMIT")
+        self.census.take(shifts or ())
+
     def _rollback(self) -> None:
+        self._cn.shifts = []
         if self._cn.in_transaction:
             self._cn.execute("ROLLBACK")
 
@@ -146,7 +156,7 @@ class SqliteStore:
                 entries = self._unfolded(most)
                 upto = entries[-1][0] if entries else self._next - 1
                 counts, step = fold.advance(self._cn, self._desk, entries, upto, now, bare)
-                self._cn.execute("COMMIT")
+                self._commit()
             except BaseException:
                 self._rollback()
                 self._desk.stale = True
@@ -175,7 +185,7 @@ class SqliteStore:
         try:
             result = job(self._cn)
             wipe = log.progress(self._cn, "wipe")
-            self._cn.execute("COMMIT")
+            self._commit()
             self._desk.graves = graves.load(self._cn, self._desk.graves)
         except BaseException:
             self._rollback()

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from retag.store import bulk
+from retag.store import bulk, sqlite
 from retag.store.desk import Live
-from retag.store.membership import Mark, Pair, changed
+from retag.store.membership import SOON, Mark, Pair, changed
 from retag.store.settle import NEWEST, Entry, Key, Ledger, Move, Seen, probes, searches
 from retag.store.showing import TOO_MANY, Identifier, Showings
 
@@ -120,6 +120,7 @@ def load_marks(cn: sqlite3.Connection, pairs: list[Pair]) -> dict[Pair, Mark]:
 def save_marks(cn: sqlite3.Connection, marks: dict[Pair, Mark], builds: dict[int, Live], now: int) -> Changes:
     """Store what changed; returns the transitions due, of the builds that answer."""
     rows, gone, changes = [], [], []
+    soon, shifts = now + SOON, shifts_of(cn)
     for pair, mark in marks.items():
         if not mark.dirty:
             continue
@@ -128,11 +129,21 @@ def save_marks(cn: sqlite3.Connection, marks: dict[Pair, Mark], builds: dict[int
         else:
             memory = None if mark.memories is None else pack(mark.memories)
             rows.append((*pair, mark.opens, mark.closes, mark.last, memory))
-        if builds[pair[0]].ready and changed(mark, now):
+        opens, closes, _ = mark.was
+        if (mark.opens == opens and mark.closes > soon < closes) or not builds[pair[0]].ready:
+            continue
+        if changed(mark, now):
             changes.append((*pair, mark.was))
+        shifts.append((*pair, (opens, closes), (mark.opens, mark.closes)))
     bulk.insert(cn, "INSERT OR REPLACE INTO member", rows)
     cn.executemany("DELETE FROM member WHERE build = ? AND visitor = ?", gone)
     return changes
+
+
+def shifts_of(cn: sqlite3.Connection) -> list[sqlite.Shift]:
+    """Where this transaction's changes of windows are told; nowhere if nobody asked."""
+    told = cn.shifts if isinstance(cn, sqlite.Connection) else None
+    return [] if told is None else told
 
 
 def save_changes(cn: sqlite3.Connection, changes: Changes, step: int, now: int, cause: int = 0) -> None:

@@ -16,6 +16,9 @@ from retag.windows import EVER, Window, after
 MARGIN = 5000
 """ms by which readers' clocks may differ from the writer's: who lapses this soon counts as lapsed."""
 
+SOON = 3_600_000
+"""ms ahead of the fold for which a running count (store.census) must hear of every change."""
+
 Pair = tuple[int, bytes]
 """`(build, visitor)`."""
 
@@ -90,8 +93,6 @@ def clip(opens: int, closes: int, now: int) -> tuple[int, int] | None:
 def changed(mark: Mark, now: int) -> bool:
     """Whether some instant up to now has a different answer than before: a transition is due."""
     opens, closes, _ = mark.was
-    if mark.opens == opens and mark.closes > now + MARGIN < closes:
-        return False
     return clip(mark.opens, mark.closes, now) != clip(opens, closes, now)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from retag.events import Event
+from retag.store.census import Census
 
 T = TypeVar("T")
 
@@ -26,9 +27,11 @@ class Folded(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """One engine. `unsound` says what a check of the file found, None while nothing has been."""
+    """One engine. `unsound` says what a check of the file found, None while nothing has been; `census` knows
+    the sizes of audiences, for any thread that asks."""
 
     unsound: str | None
+    census: Census
 
     def open(self) -> None:
         """Open, check and migrate. Raises store.sqlite.Unusable with one line."""

@@ -24,11 +24,22 @@ WAL_KEPT = 4 << 20
 """Bytes that the WAL file keeps when it starts anew after a checkpoint; so its size says how much is due."""
 
 
+Span = tuple[int, int]
+Shift = tuple[int, bytes, Span, Span]
+"""`(build, visitor, window before, window after)`, each window as `(opens, closes)`."""
+
+
+class Connection(sqlite3.Connection):
+    """`shifts`: the windows that a transaction changes, for whoever has set a list there."""
+
+    shifts: list[Shift] | None = None
+
+
 class Unusable(RetagError):
     """The file cannot be served: the message is one line with the cause and the remedy."""
 
 
-def connect(path: str | Path, readonly: bool = False) -> sqlite3.Connection:
+def connect(path: str | Path, readonly: bool = False) -> Connection:
     """A connection in autocommit mode with every pragma set; the schema is untouched.
 
     Raises Unusable when the file is no database, is locked for longer than BUSY_MS, or cannot be opened.
@@ -36,7 +47,12 @@ def connect(path: str | Path, readonly: bool = False) -> sqlite3.Connection:
     uri = Path(path).absolute().as_uri() + ("?mode=ro" if readonly else "?mode=rwc")
     try:
         cn = sqlite3.connect(
-            uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=512
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+            factory=Connection,
         )
     except sqlite3.Error as error:
         raise Unusable(f"{path}: cannot be opened ({error}). Check that the folder exists.") from error

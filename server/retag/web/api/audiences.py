@@ -158,7 +158,9 @@ async def find(call: Call, audience_id: int) -> audiences.Audience:
 
 async def view(call: Call, audience: audiences.Audience) -> AudienceView:
     """An audience as an answer shows it, with its size now."""
-    size = await members.size(call.state.reader, audience.build, call.now)
+    size = call.state.journal.store.census.size(audience.build, call.now)
+    if size is None:
+        size = await members.size(call.state.reader, audience.build, call.now)
     return AudienceView(
         ad_account_id=str(audience.account),
         id=str(audience.id),
