@@ -26,6 +26,24 @@ def holds(kind, rule, events, at, lists=frozenset()):
     return all(must) and (not some or any(some)) and not any(out)
 
 
+def since(kind, rule, events, at, lists=frozenset()):
+    """Since when it has held without a break at `at`, where it holds: whoever is in comes and goes only when
+    something happens, or when that has passed."""
+    spans = {span(clause, ever) for clause, ever in spanning(rule)}
+    turns = {e["time"] for e in events} | {e["time"] + one for e in events for one in spans}
+    begin = at
+    for turn in sorted((turn for turn in turns if turn <= at), reverse=True):
+        if not holds(kind, rule, events, turn, lists):
+            break
+        begin = turn
+    return begin
+
+
+def spanning(rule):
+    """Every clause, and whether it lasts for ever by default."""
+    return [(rule, False), *((clause, group == "none") for group in GROUPS for clause in rule.get(group, []))]
+
+
 def clause_holds(clause, events, at, lists, *, kind="VISITOR", ever=False):
     if "customer_list_id" in clause:
         return int(clause["customer_list_id"]) in lists

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beds import Bed, event, visitor
-from oracle import MINUTE, holds
+from oracle import MINUTE, holds, since
 from retag import rules
 from retag.store import builds
 from retag.store.desk import Desk
@@ -63,7 +63,14 @@ def test_members_are_whom_brute_force_names(bed, typed, history, born, delay):
             continue
         fill(bed, audience, now)
         for at in instants(known, now, then):
-            assert (visitor(1) in bed.members(audience, at)) == holds(kind, raw, known, at, frozenset()), at
+            expected = holds(kind, raw, known, at, frozenset())
+            assert (visitor(1) in bed.members(audience, at)) == expected, at
+            assert not expected or opened(bed, audience) == since(kind, raw, known, at), at
+
+
+def opened(bed, audience):
+    sql = "SELECT opens FROM audience a JOIN member m USING (build) WHERE a.id = ? AND m.visitor = ?"
+    return bed.rows(sql, audience, visitor(1))[0][0]
 
 
 def fill(bed, audience, now):

@@ -18,12 +18,10 @@ import msgspec
 
 from retag import people
 from retag.events import SOURCES, STANDINGS, Event
-from retag.rules import Memory, Rule
-from retag.store import folding, log, matching, settle, showing
+from retag.store import folding, log, matching, replay, settle, showing
 from retag.store.desk import Desk, Live, live_builds
 from retag.store.membership import Mark, Pair, Touch, fact_of, match, pairs
 from retag.store.membership import settle as settle_window
-from retag.windows import EVER
 
 NAMES = {number: name for name, number in STANDINGS.items()}
 decode = msgspec.json.decode
@@ -134,6 +132,7 @@ def _apply(cn: sqlite3.Connection, desk: Desk, touches: list[Touch], now: int) -
     marks = folding.load_marks(cn, pairs(touches))
     for touch in touches:
         match(touch.rule, marks[touch.build, touch.visitor], touch.place, touch.time, touch.value)
+    replay.date_back(cn, marks, desk.builds)
     _save(cn, marks, desk.builds, now)
 
 
@@ -188,62 +187,16 @@ def next_step(cn: sqlite3.Connection) -> int:
 
 def refold(cn: sqlite3.Connection, visitors: Iterable[bytes], now: int, cause: int = 0) -> None:
     """Compute these visitors' membership anew, from their events in the log and the lists they are on."""
-    builds, horizon = live_builds(cn), _horizon(cn)
+    builds, horizon = live_builds(cn), replay.horizon(cn)
     graves = {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()}
     for visitor in sorted(visitors):
-        events = [] if visitor in graves else _trail(cn, visitor)
+        events = [] if visitor in graves else replay.trail(cn, visitor)
         wanted = [(build.id, visitor) for build in builds.values()]
         before = folding.load_marks(cn, wanted)
-        marks = {pair: _again(builds[pair[0]], before[pair], events, horizon) for pair in wanted}
+        marks = {pair: replay.again(builds[pair[0]], before[pair], events, horizon) for pair in wanted}
         if visitor in graves:
             marks = {pair: Mark(was=mark.was, dirty=True) for pair, mark in before.items()}
         _save(cn, marks, builds, now, cause)
-
-
-def _trail(cn: sqlite3.Connection, visitor: bytes) -> list[log.Entry]:
-    sql = (
-        f"SELECT seq, {log.COLUMNS} FROM log WHERE seq IN (SELECT seq FROM trail WHERE visitor = ?)"
-        " AND standing = 0 AND seq <= ? ORDER BY seq"
-    )
-    rows = cn.execute(sql, (visitor, 1 << 62)).fetchall()
-    return [(row[0], Event(*row[1:])) for row in rows]
-
-
-def _horizon(cn: sqlite3.Connection) -> int:
-    """Matches from before this instant may be of events that retention has purged."""
-    row = cn.execute("SELECT seq, received FROM log ORDER BY seq LIMIT 1").fetchone()
-    return EVER if row is None else row[1] if row[0] > 1 else -EVER
-
-
-def _purged(rule: Rule, before: Mark, events: list[log.Entry], horizon: int) -> list[Memory]:
-    """What a mark remembers of events that are no longer in the log, clause by clause."""
-    memories = before.memories
-    if memories is None:
-        memories = [[[before.last, 0]]] if rule.plain and before.opens < before.closes else rule.nothing()
-    kept = {event.time for _, event in events}
-    return [[pair for pair in memory if pair[0] < horizon and pair[0] not in kept] for memory in memories]
-
-
-def _again(build: Live, before: Mark, events: list[log.Entry], horizon: int) -> Mark:
-    """A mark from the events that have reached the build, what lists and seeds said, and what was purged."""
-    rule, mark = build.rule, Mark(was=before.was, dirty=True)
-    kept = before.memories or rule.nothing()
-    decided = [i for i, clause in enumerate(rule.clauses) if clause.list_id is not None or clause.seeds]
-    if decided:
-        mark.memories = [kept[i] if i in decided else [] for i in range(len(kept))]
-        settle_window(rule, mark)
-    for place, memory in enumerate(_purged(rule, before, events, horizon)):
-        for time, value in reversed(memory if place not in decided else []):
-            match(rule, mark, place, int(time), value)
-    for seq, event in events:
-        reached = seq <= build.backfilled or seq > build.live_from
-        if reached and event.account == build.account:
-            fact = fact_of(event, decode(event.data) if event.data else {})
-            for place, clause in enumerate(rule.clauses):
-                if place not in decided and clause.matches(fact):
-                    match(rule, mark, place, event.time, clause.value(fact))
-    mark.dirty = (mark.opens, mark.closes, mark.last) != before.was or mark.memories != before.memories
-    return mark
 
 
 def mark(

@@ -12,7 +12,7 @@ import time
 import msgspec
 
 from retag import fold, rules
-from retag.store import bulk, folding
+from retag.store import bulk, folding, replay
 from retag.store.desk import Live, live_builds
 from retag.store.membership import Pair, match
 
@@ -89,6 +89,7 @@ def _fill(
     marks = folding.load_marks(cn, sorted({one[0] for one in found}))
     for pair, place, at, value in found:
         match(build.rule, marks[pair], place, at, value)
+    replay.date_back(cn, marks, {build.id: msgspec.structs.replace(build, backfilled=upto)})
     folding.save_marks(cn, marks, {build.id: build}, now)
 
 
@@ -113,6 +114,7 @@ def fill_list(cn: sqlite3.Connection, page: Page, now: int) -> bool:
     for visitor, since in rows:
         match(build.rule, marks[build.id, visitor], page.place, since, 0.0)
         page.after = visitor
+    replay.date_back(cn, marks, {build.id: build})
     folding.save_marks(cn, marks, {build.id: build}, now)
     return len(rows) == PAGE
 

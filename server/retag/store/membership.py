@@ -26,7 +26,8 @@ Pair = tuple[int, bytes]
 class Mark(msgspec.Struct, gc=False):
     """`opens`, `closes`, `last` (the last match) and the memories, None for a rule with one plain clause.
 
-    The window before, for the transition, is in `was`.
+    The window before, for the transition, is in `was`. `late`: since when the visitor is a member is not
+    known for certain, because a match came out of order (store.replay).
     """
 
     opens: int = EVER
@@ -35,6 +36,7 @@ class Mark(msgspec.Struct, gc=False):
     memories: list[Memory] | None = None
     was: tuple[int, int, int] = (EVER, EVER, 0)
     dirty: bool = False
+    late: bool = False
 
     @property
     def empty(self) -> bool:
@@ -50,7 +52,7 @@ def match_plain(mark: Mark, time: int, retention: int) -> None:
             mark.opens = time
         mark.last, mark.closes = time, after(time, retention)
     elif time < mark.opens <= after(time, retention):
-        mark.opens = time
+        mark.opens, mark.late = time, True
     else:
         return
     mark.dirty = True
@@ -64,8 +66,11 @@ def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
         match_plain(mark, time, recall.retention)
         return
     memories = mark.memories = mark.memories or rule.nothing()
+    if not mark.late:
+        mark.late = any(memory and time < memory[0][0] for memory in memories)
     found = recall.add(memories[place], time, value)
     if found is memories[place]:
+        mark.dirty = mark.dirty or mark.late
         return
     memories[place] = found
     if place not in rule.none and time > mark.last:
