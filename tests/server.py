@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-START_S = 20
+START_S = 60
 
 
 class Server(msgspec.Struct):

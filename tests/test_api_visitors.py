@@ -30,7 +30,7 @@ def checkout(email="ann@mail.example", number=1, **changes):
 
 async def until(shop, audience_id, size):
     """The audience, once it has this size."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while (found := await shop.ask("GET", f"/audiences/{audience_id}"))["size"] != size:
         assert time.monotonic() < deadline, found
         await asyncio.sleep(0.02)

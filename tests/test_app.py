@@ -10,7 +10,6 @@ import re
 import socket
 import sqlite3
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -51,10 +50,8 @@ def test_sigterm_drains_and_exits_with_0(tmp_path: pathlib.Path) -> None:
         until(lambda: len(acked) > 300)
         with socket.create_connection((host, int(port))) as half:
             half.sendall(b"POST /v3/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx")
-            began = time.monotonic()
             server.process.terminate()
             assert server.process.wait(15) == 0
-            assert time.monotonic() - began < 15
         for thread in threads:
             thread.join(20)
     cn = sqlite3.connect(tmp_path / "retag.db")
@@ -68,7 +65,7 @@ def test_logs_are_json_lines_without_anybody_in_them(tmp_path: pathlib.Path) -> 
     with serving(tmp_path) as server:
         host, port = server.url.removeprefix("http://").split(":")
         for path in ("/v3/?tid=1&pd[em]=ann@mail.example", "/nowhere?who=ann@mail.example"):
-            connection = http.client.HTTPConnection(host, int(port), timeout=5)
+            connection = http.client.HTTPConnection(host, int(port), timeout=20)
             connection.request("GET", path, headers={"User-Agent": "Ann", "Cookie": "retag=ann@mail.example"})
             connection.getresponse().read()
             connection.close()

@@ -291,18 +291,18 @@ async def test_an_unseen_user_agent_holds_up_nobody_else(
     """It is classified before its own answer, in a thread; others do not wait for it."""
     async with standing(tmp_path) as door:
         await door.beacon()
-        known = collect.Unseen.learn
+        known, held = collect.Unseen.learn, asyncio.Event()
 
         async def slow(unseen: Any, agent: str) -> bool:
-            await asyncio.sleep(0.5)
+            await held.wait()
             return await known(unseen, agent)
 
         monkeypatch.setattr(collect.Unseen, "learn", slow)
         unseen = asyncio.create_task(door.beacon(headers={"user-agent": CHROME + " Vivaldi/7"}))
         await asyncio.sleep(0)
-        began = time.monotonic()
-        await door.beacon()
-        assert time.monotonic() - began < 0.4
+        assert outcome(await door.beacon()) == "accepted=1"
+        assert not unseen.done()
+        held.set()
         assert outcome(await unseen) == "accepted=1"
 
 
@@ -312,12 +312,12 @@ async def test_an_unseen_user_agent_holds_up_nobody_else(
      b"a=b&" * 15_000, b'{"tid":"\\ud800"}', b'[{"tid":"1"},2]'],
 )  # fmt: skip
 async def test_garbage_is_refused_at_once_and_in_words(tmp_path: pathlib.Path, body: bytes) -> None:
-    """A clear 4xx within 50 ms, never a 5xx."""
+    """A clear 4xx, never a 5xx; half a second of processor time would be a loop that grows with the input."""
     async with standing(tmp_path) as door:
         for kind in ("text/plain", "application/json", "application/x-www-form-urlencoded"):
-            began = time.perf_counter()
+            began = time.thread_time()
             answer = await door.post(body, {"content-type": kind})
-            assert time.perf_counter() - began < 0.25
+            assert time.thread_time() - began < 0.5
             assert answer.status_code in (400, 404)
             assert outcome(answer).partition("=")[0] in ("malformed", "unknown_tag")
 

@@ -65,7 +65,7 @@ def test_kinds_of_devices():
 
 def test_a_crafted_agent_costs_little():
     """Cut to 512 characters first: 8 KB of digits and spaces would take 90 ms."""
-    began = time.perf_counter()
+    began = time.thread_time()
     classify("Mozilla/5.0 (" + "Linux 9 " * 1000)
     classify("a" * 100_000 + "@")
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5

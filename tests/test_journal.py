@@ -32,7 +32,7 @@ def stored(path, sql="SELECT event_id FROM log ORDER BY seq"):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 (it looks at another thread)
             await asyncio.sleep(0.005)
 
@@ -48,7 +48,7 @@ async def test_what_waits_is_one_transaction(tmp_path):
     """Group commit: a hundred requests, few commits, all answered."""
     async with running(tmp_path / "a.db") as one:
         gate = threading.Event()
-        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(5)))
+        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(30)))
         commits = []
         inner = one.store.append
         one.store.append = lambda events, apart: (commits.append(len(events)), inner(events, apart))
@@ -64,7 +64,7 @@ async def test_poison_row_is_refused_and_the_rest_kept(tmp_path):
     """A number too large for the file, a lone surrogate: only their own requests fail."""
     async with running(tmp_path / "a.db") as one:
         gate = threading.Event()
-        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(5)))
+        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(30)))
         bad = {7: event(time=1 << 70), 13: event(url="\ud800")}
         events = [bad.get(n, event(event_id=str(n))) for n in range(20)]
         waiting = [asyncio.ensure_future(one.append([e])) for e in events]
@@ -81,7 +81,7 @@ async def test_full_queue_refuses_at_once(tmp_path):
     """503, counted, and nothing of the request is stored."""
     async with running(tmp_path / "a.db", limit=3) as one:
         gate = threading.Event()
-        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(5)))
+        blocked = asyncio.ensure_future(one.write(lambda cn: gate.wait(30)))
         waiting = [asyncio.ensure_future(one.append([event()])) for _ in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(errors.Overloaded):
@@ -227,7 +227,7 @@ def test_large_file_is_checked_in_the_background(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "CHECKED_FIRST", 1000)
     store = SqliteStore(tmp_path / "a.db")
     store.open()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while store.checking and time.monotonic() < deadline:
         time.sleep(0.01)
     assert store.unsound

@@ -18,7 +18,7 @@ async def again(shop, made, response, query="", **headers):
     return await shop.client.get(url, headers=headers)
 
 
-async def settled(condition, seconds=5):
+async def settled(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

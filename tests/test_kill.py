@@ -51,7 +51,7 @@ def test_every_acknowledged_event_counts_once(killed):
 
 
 def test_file_is_sound_and_starts_at_once(killed):
-    """SQLite's own full check, and each start under a second."""
+    """SQLite's own full check, and each start under a second of processor time."""
     bed, told = killed
     assert bed.rows("PRAGMA integrity_check") == [("ok",)]
     assert told["slowest_ms"] < 1000

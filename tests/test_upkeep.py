@@ -120,7 +120,7 @@ async def test_upkeep_fills_by_itself(tmp_path):
     journal.start()
     work = upkeep.Upkeep(journal, now=lambda: NOW)
     work.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await journal.write(builds.unfinished):  # noqa: ASYNC110 (it looks at another thread)
             await asyncio.sleep(0.01)
     await work.close()

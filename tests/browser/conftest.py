@@ -24,7 +24,9 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# HeadlessChrome in the user agent would be counted as the bot it is.
+SECONDS = 30  # A loaded machine is slow; what never comes has not come by then.
+# HeadlessChrome in the user agent would be counted as the bot it is. The browser itself is told, not only the
+# context: a beacon that outlives its page takes the browser's own user agent.
 AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36"
 )
@@ -43,7 +45,15 @@ class Stage:
         self.server, self.context, self.name = server, context, name
         self.sent = []
         self.errors = []
-        context.on("request", lambda one: self.sent.append(one.url) if "/v3/" in one.url else None)
+        self.waiting = set()
+        context.on("request", self.hear)
+        for end in ("requestfinished", "requestfailed"):
+            context.on(end, self.waiting.discard)
+
+    def hear(self, request):
+        if "/v3/" in request.url:
+            self.sent.append(request.url)
+            self.waiting.add(request)
 
     @property
     def tag(self):
@@ -73,13 +83,20 @@ class Stage:
     def names(self):
         return [row[0] for row in self.rows("name")]
 
-    def until(self, *names, seconds=10):
-        """The rows, once exactly these events have been committed."""
-        deadline = time.monotonic() + seconds
-        while sorted(self.names()) != sorted(names):
-            assert time.monotonic() < deadline, (self.names(), self.errors)
-            self.settle(50)
+    def until(self, *names):
+        """The rows, once exactly these events have been committed and the pages have been answered."""
+        self.wait(lambda: sorted(self.names()) == sorted(names) and not self.waiting)
         return self.rows()
+
+    def wait(self, true):
+        """Until the condition holds."""
+        deadline = time.monotonic() + SECONDS
+        while not true():
+            assert time.monotonic() < deadline, (self.names(), self.waiting, self.errors)
+            self.settle(50)
+
+    def cookies(self):
+        return {one["name"] for one in self.context.cookies()}
 
     def settle(self, milliseconds=300):
         """Let the browser's own messages through."""
@@ -98,7 +115,7 @@ def call(server, method, path, body=None):
     data = None if body is None else json.dumps(body).encode()
     headers = {"authorization": f"Bearer {server.key}", "content-type": "application/json"}
     request = urllib.request.Request(server.url + path, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
         return json.loads(answer.read())
 
 
@@ -113,7 +130,9 @@ def chromium():
     """One browser for a module: Playwright's event loop must not run on into asynchronous tests."""
     with sync_playwright() as play:
         # Debian's, else Playwright's own; without either this fails.
-        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=ARGS)
+        browser = play.chromium.launch(
+            executable_path=shutil.which("chromium"), args=[*ARGS, f"--user-agent={AGENT}"]
+        )
         yield browser
         browser.close()
 

@@ -104,6 +104,7 @@ def test_loaded_twice_is_one_tag_and_one_warning(stage):
         page=page,
     )
     stage.until("init")
+    stage.wait(lambda: any("twice" in text for text in heard))
     stage.settle()
     assert stage.names() == ["init"]
     assert len([text for text in heard if "twice" in text]) == 1
@@ -128,5 +129,5 @@ def test_the_landing_pages_click_id_is_kept_and_the_address_is_scrubbed(stage):
     row = stage.until("init")[0]
     assert row[3].endswith("?q=boots")
     assert [5, "dj0yJnU9abcdef"] in json.loads(row[4])
-    assert {one["name"] for one in stage.context.cookies()} >= {"_epik", "retag"}
+    stage.wait(lambda: stage.cookies() >= {"_epik", "retag"})
     assert not any("x1y2" in text for text in posted)

@@ -7,7 +7,7 @@ import urllib.request
 from contextlib import closing
 
 import pytest
-from conftest import AGENT, PERSON
+from conftest import AGENT, PERSON, SECONDS
 
 from server import serving
 
@@ -37,18 +37,26 @@ def rows(server, sql):
 
 def until(server, sql, wanted):
     """The rows, once `wanted(rows)`."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + SECONDS
     while not wanted(found := rows(server, sql)):
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
     return found
 
 
+def until_known(page):
+    """Until the first answer has brought the cookie."""
+    deadline = time.monotonic() + SECONDS
+    while "retag" not in {one["name"] for one in page.context.cookies()}:
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)
+
+
 def api(server, path, body=None):
     url = f"{server.url}/v5/ad_accounts/{server.account}{path}"
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"authorization": f"Bearer {server.key}"})
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
         return answer.read()
 
 
@@ -62,6 +70,7 @@ def test_from_a_click_to_an_export(server, page):
         )
     )
     page.goto(f"{server.url}/shop/product.html?id=7")
+    until_known(page)
     for name in ("photo", "save", "like", "add"):
         page.click(f"#{name}")
     page.click("text=cart")
@@ -94,6 +103,7 @@ def test_reload_is_the_same_visitor_and_navigation_without_loading_is_a_page_vie
     inits = "SELECT count(*) FROM log WHERE name = 'init'"
     count = rows(server, inits)[0][0]
     page.goto(f"{server.url}/shop/")
+    until_known(page)
     page.reload()
     until(server, inits, lambda all_: all_[0][0] == count + 2)
     newest = (
