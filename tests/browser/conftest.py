@@ -48,7 +48,7 @@ class Stage:
         self.waiting = set()
         context.on("request", self.hear)
         for end in ("requestfinished", "requestfailed"):
-            context.on(end, self.waiting.discard)
+            context.on(end, lambda one: self.waiting.discard(one))  # noqa: PLW0108 (no builtins there)
 
     def hear(self, request):
         if "/v3/" in request.url:
@@ -75,8 +75,9 @@ class Stage:
         return one
 
     def rows(self, columns="name, hex(visitor), data, url, people, context"):
+        """What counts: a page that leaves may send again what it has not heard of."""
         path = self.server.folder / "retag.db"
-        sql = f"SELECT {columns} FROM log WHERE url LIKE ? ORDER BY seq"
+        sql = f"SELECT {columns} FROM log WHERE standing = 0 AND url LIKE ? ORDER BY seq"
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as cn:
             return cn.execute(sql, (f"%/stage/{self.name}%",)).fetchall()
 

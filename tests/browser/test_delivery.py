@@ -73,6 +73,7 @@ def test_a_tab_that_is_killed_mid_send_loses_nothing(stage):
     crash.send("Page.enable")
     crash.on("Inspector.targetCrashed", lambda _: None)
     page.close(run_before_unload=False)
+    stage.waiting.clear()
     stage.show(calls="pintrk('load', TAG);")
     stage.until("init")
 
