@@ -2,6 +2,7 @@
 
     python benchmarks/audiences.py                        10 M events, 1 M visitors, 50 audiences of 2 clauses
     python benchmarks/audiences.py --events 300000 --visitors 30000
+    python benchmarks/audiences.py --keep                 leaves the database, for benchmarks/compare.py
 
 Events come in visits of 1 to 9, over 60 days; one in five has an event id. Visitors return after a
 week on the average.
@@ -34,6 +35,12 @@ SPAN = 60 * DAY
 BLOCK = 5000
 CATEGORIES = [f"category-{n}" for n in range(40)]
 PRODUCTS = [f"sku-{n}" for n in range(2000)]
+FIRST = 2_542_000_000_001
+TWO: dict[str, object] = {
+    "all": [{"event": "pagevisit", "url": {"contains": "/category-7/"}}],
+    "none": [{"event": "checkout"}],
+}
+BUYERS: dict[str, object] = {"event": "checkout"}
 NAMES = (
     ["pagevisit"] * 50 + ["init"] * 25 + ["addtocart"] * 12 + ["search"] * 6 + ["checkout"] * 4 + ["save"] * 3
 )
@@ -101,7 +108,7 @@ def event(visitor: bytes, at: int, category: str, number: int, chance: random.Ra
 
 
 def audience(cn: sqlite3.Connection, number: int, rule: dict[str, object]) -> int:
-    now, id_ = time_ms(), 2_542_000_000_001 + number
+    now, id_ = time_ms(), FIRST + number
     sql = "INSERT INTO audience VALUES (?, ?, 'A', NULL, 'VISITOR', ?, 0, ?, ?, NULL)"
     cn.execute(sql, (id_, ACCOUNT, json.dumps(rule), now, now))
     build = fold.start_build(cn, id_, rule, now, True)
@@ -230,6 +237,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=5000, help="events a second for the freshness")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--folder", default=None, help="where the database is made")
+    parser.add_argument("--keep", action="store_true", help="leave the database and say where it is")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=given.folder))
     path = folder / "bench.db"
@@ -240,18 +248,17 @@ def main() -> None:
         fill(store, given)
         size = path.stat().st_size
         say("bytes an event, with everything derived", f"{size / given.events:.0f}")
-        two = {
-            "all": [{"event": "pagevisit", "url": {"contains": "/category-7/"}}],
-            "none": [{"event": "checkout"}],
-        }
-        backfill(store, 1000, "pages of a category without checkout", two)
-        backfill(store, 1001, "buyers", {"event": "checkout"})
+        backfill(store, 1000, "pages of a category without checkout", TWO)
+        backfill(store, 1001, "buyers", BUYERS)
         everybody = backfill(store, 1002, "everybody", {})
         sizes(store, everybody)
         store.close()
         asyncio.run(freshness(path, given))
     finally:
-        shutil.rmtree(folder)
+        if given.keep:
+            print(path)
+        else:
+            shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -112,3 +112,25 @@ def test_clauses_of_lists_are_looked_up(cn):
     both = rules.parse("VISITOR", {"event": "checkout", "all": [{"customer_list_id": "7"}]})
     expected = {row[2] for row in rows if row[3] == "checkout"} & set(listed)
     assert estimate.measure(cn, 1, both, NOW).size == len(expected)
+
+
+def test_a_visitor_who_never_stops_does_not_take_the_time(cn, monkeypatch):
+    """Of their events only the newest are looked at, and they still weigh as one visitor."""
+    monkeypatch.setattr(estimate, "SHORT", 1_000)
+    monkeypatch.setattr(estimate, "BUDGET_S", 60)
+    monkeypatch.setattr(estimate, "MOST", 600)
+    monkeypatch.setattr(estimate, "BUSY", 50)
+    truth = buyers(log(cn, events=5_000, visitors=600), 30)
+    busy = cn.execute("SELECT visitor FROM trail LIMIT 1").fetchone()[0]
+    cn.execute("UPDATE log SET visitor = ? WHERE seq > 3000", (busy,))
+    cn.execute("DELETE FROM trail WHERE seq > 3000")
+    cn.execute("INSERT INTO trail SELECT visitor, seq FROM log WHERE seq > 3000")
+    sampler = estimate.Sampler(cn, 1, rule(), NOW)
+    assert len(sampler._facts(busy)) == 50
+    assert sampler._weight(busy, 1) in (0.0, 1 / (2000 + kept(cn, busy)))
+    found = [estimate.Sampler(cn, 1, rule(), NOW).estimate(seed) for seed in range(8)]
+    assert max(one.size for one in found) < 2 * truth
+
+
+def kept(cn, visitor):
+    return cn.execute("SELECT count(*) FROM log WHERE visitor = ? AND seq <= 3000", (visitor,)).fetchone()[0]

@@ -66,8 +66,9 @@ def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
         match_plain(mark, time, recall.retention)
         return
     memories = mark.memories = mark.memories or rule.nothing()
-    if not mark.late:
-        mark.late = any(memory and time < memory[0][0] for memory in memories)
+    for memory in memories:
+        if memory and time < memory[0][0]:
+            mark.late = True
     found = recall.add(memories[place], time, value)
     if found is memories[place]:
         mark.dirty = mark.dirty or mark.late
