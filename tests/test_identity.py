@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hits import ACCOUNT, ENTROPY, KEYS, NOW
-from retag.identity import Signer, cookie_header, cookie_of, mint
+from retag.identity import Signer, cookie_header, cookies_of, is_plain, mint
 from retag.keyring import Keyring, WeakKeys
 
 ID = mint(NOW, ENTROPY)
@@ -84,17 +84,44 @@ def test_weak_keys_are_refused(keys):
 
 
 def test_the_cookie_is_read_among_others():
-    """The protected name wins over the plain one, which another site of the host could set."""
-    assert cookie_of("a=b; retag=plain; __Host-retag=safe") == "safe"
-    assert cookie_of("xretag=1; retag=plain") == "plain"
-    assert cookie_of("") == cookie_of(";;=;retag") == ""
+    """The protected name wins; the plain one, which another host of the domain could set, is for loopback."""
+    assert cookies_of("a=b; retag=plain; __Host-retag=safe", plain=True) == {"safe"}
+    assert cookies_of("xretag=1; retag=plain", plain=True) == {"plain"}
+    assert cookies_of("xretag=1; retag=plain", plain=False) == set()
+    assert cookies_of("", plain=True) == cookies_of(";;=;retag;retag=", plain=True) == set()
+
+
+@pytest.mark.parametrize(
+    ("host", "secure", "wanted"),
+    [
+        ("localhost:8000", False, True),
+        ("127.0.0.1", False, True),
+        ("[::1]:8000", False, True),
+        ("127.0.0.1", True, False),
+        ("shop.example", False, False),
+        ("localhost.shop.example:80", False, False),
+        ("", False, False),
+    ],
+)
+def test_the_plain_cookie_is_for_plain_loopback(host, secure, wanted):
+    """Everywhere else browsers keep it only with Secure and the prefix."""
+    assert is_plain(host, secure) is wanted
+
+
+def test_of_several_cookies_none_is_taken():
+    """Whoever plants a second valid id gains nothing; a stale or forged one beside ours does no harm."""
+    own, planted = signer().sign(ID), signer().sign(bytes(16))
+    assert signer().only([own, own]) == ID
+    assert signer().only([own, own[:-1] + "!", "forged"]) == ID
+    assert signer().only([own, planted]) is None
+    assert signer().only([]) is None
 
 
 def test_the_cookie_lives_395_days_and_is_cleared_by_an_empty_value():
     """CNIL's 13 months, below the 400 days that browsers grant."""
-    assert "Max-Age=34128000" in cookie_header("x", True)
-    assert cookie_header("", True).startswith("__Host-retag=; ")
-    assert "Max-Age=0" in cookie_header("", False)
+    assert "Max-Age=34128000" in cookie_header("x", plain=False)
+    assert cookie_header("", plain=False).startswith("__Host-retag=; ")
+    assert "Max-Age=0" in cookie_header("", plain=True)
 
 
 def test_base64_of_the_id_has_no_padding():

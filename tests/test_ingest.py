@@ -131,9 +131,9 @@ def test_the_cookie_wins_over_the_body():
         RING.visitor(ACCOUNT).sign(SOMEBODY),
         RING.tag(ACCOUNT, TAG).sign(identity.mint(1, bytes(16))),
     )
-    assert take({"pd": {"pin_unauth": pin}}, cookie=f"retag={cookie}").visitor == SOMEBODY
+    assert take({"pd": {"pin_unauth": pin}}, cookie=f"__Host-retag={cookie}").visitor == SOMEBODY
     assert take({"pd": {"pin_unauth": pin}}).visitor == identity.mint(1, bytes(16))
-    for wrong in ({"cookie": f"retag={pin}"}, {"cookie": f"retag={cookie[:-2]}AA"}):
+    for wrong in ({"cookie": f"__Host-retag={pin}"}, {"cookie": f"__Host-retag={cookie[:-2]}AA"}):
         assert take({}, **wrong).fresh
     assert take({"pd": {"pin_unauth": cookie}}).fresh
 
@@ -149,7 +149,7 @@ def test_user_names_a_visitor_without_an_event():
 def test_who_is_gone_stays_gone(fate, forget):
     """A late event of an erased visitor clears the cookie; an objector's counts for nothing."""
     one = Door({TAG: Tag(TAG, ACCOUNT)}, RING, banned=lambda visitor: fate if visitor == SOMEBODY else None)
-    cookie = f"retag={RING.visitor(ACCOUNT).sign(SOMEBODY)}"
+    cookie = f"__Host-retag={RING.visitor(ACCOUNT).sign(SOMEBODY)}"
     intake = one.take(hit({}, cookie=cookie), ENTROPY)
     assert (intake.outcomes, intake.forget, intake.events) == ({fate: 1}, forget, ())
 

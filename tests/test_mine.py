@@ -17,7 +17,7 @@ async def member(shop, **config):
     found = await shop.ask("GET", "/visitors/ann@mail.example")
     visitor = lookup.visitor_id(found["visitor_id"])
     signed = shop.state.door.keys.visitor(shop.account).sign(visitor)
-    return buyers, visitor, cookie_header(signed, secure=True).partition(";")[0]
+    return buyers, visitor, cookie_header(signed, plain=False).partition(";")[0]
 
 
 async def mine(shop, status=200, query="", **headers):

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from itsdangerous import BadSignature
 from itsdangerous import Signer as Itsdangerous
@@ -22,6 +22,7 @@ ID_BYTES, LEAST_KEY, LONGEST = 16, 32, 120
 SHAPE = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """The canonical form: the last characters' spare bits are zero."""
 COOKIE, PLAIN_COOKIE = "__Host-retag", "retag"
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 MAX_AGE = 395 * 86_400
 """Seconds: the most that browsers grant."""
 REMEMBERED = 50_000
@@ -61,6 +62,15 @@ class Signer:
             self._verified[text] = found
         return found
 
+    def only(self, texts: Iterable[str]) -> bytes | None:
+        """The id that these name together; None when there is none, or more than one.
+
+        A page on another host of the same domain can plant a cookie beside ours, and no one can tell which
+        is ours (https://www.rfc-editor.org/rfc/rfc6265#section-8.6): then neither is.
+        """
+        found = {known for text in texts if (known := self.verify(text)) is not None}
+        return found.pop() if len(found) == 1 else None
+
     def _check(self, text: str) -> bytes | None:
         if not SHAPE.fullmatch(text):
             return None
@@ -79,20 +89,23 @@ def _signer(key: bytes, salt: bytes) -> Itsdangerous:
     return Itsdangerous(derived, salt=salt, digest_method=hashlib.sha256, key_derivation="none")
 
 
-def cookie_header(value: str, secure: bool) -> str:
-    """A Set-Cookie value; an empty `value` clears it. `__Host-` needs Secure, which plain loopback lacks."""
-    name, flag = (COOKIE, "Secure; ") if secure else (PLAIN_COOKIE, "")
+def is_plain(host: str, secure: bool) -> bool:
+    """Whether the cookie goes without Secure, and so without `__Host-`: on plain http to a loopback host."""
+    return not secure and (host in LOOPBACK or host.rpartition(":")[0] in LOOPBACK)
+
+
+def cookie_header(value: str, plain: bool) -> str:
+    """A Set-Cookie value; an empty `value` clears it."""
+    name, flag = (PLAIN_COOKIE, "") if plain else (COOKIE, "Secure; ")
     age = MAX_AGE if value else 0
     return f"{name}={value}; Max-Age={age}; Path=/; {flag}HttpOnly; SameSite=Lax"
 
 
-def cookie_of(header: str) -> str:
-    """Our cookie's value in a Cookie header, '' without one; the protected name wins."""
-    found = ""
+def cookies_of(header: str, plain: bool) -> set[str]:
+    """Our cookie's values in a Cookie header; the protected name wins, the other counts where `plain`."""
+    found: dict[str, set[str]] = {COOKIE: set(), PLAIN_COOKIE: set()}
     for part in header.split(";"):
         name, _, value = part.strip().partition("=")
-        if name == COOKIE:
-            return value
-        if name == PLAIN_COOKIE:
-            found = value
-    return found
+        if value and name in found:
+            found[name].add(value)
+    return found[COOKIE] or (found[PLAIN_COOKIE] if plain else set())

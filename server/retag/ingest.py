@@ -137,9 +137,9 @@ class Door:
 
     def _visitor(self, hit: Hit, tag: Tag, beacon: Beacon, entropy: bytes) -> tuple[bytes, bool]:
         """`(id, whether it is new)`: the cookie's, else the one handed to this tag's page, else a new one."""
-        value = identity.cookie_of(hit.cookie) if hit.cookie else ""
-        if value:
-            known = self.keys.visitor(tag.account).verify(value)
+        if hit.cookie:
+            cookies = identity.cookies_of(hit.cookie, identity.is_plain(hit.host, hit.secure))
+            known = self.keys.visitor(tag.account).only(cookies)
             if known is not None:
                 return known, False
         for given in (beacon.pd.get("pin_unauth"), beacon.pd.get("_pin_unauth")):

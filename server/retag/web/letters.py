@@ -13,7 +13,6 @@ from retag.keyring import Keyring
 from retag.screen import Tag
 
 Headers = list[tuple[bytes, bytes]]
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Letters:
@@ -43,5 +42,4 @@ class Letters:
 
     def cookie(self, value: str, hit: Hit) -> bytes:
         """A Set-Cookie value; without Secure on plain http to a loopback host alone."""
-        loopback = hit.host in LOOPBACK or hit.host.rpartition(":")[0] in LOOPBACK
-        return identity.cookie_header(value, hit.secure or not loopback).encode()
+        return identity.cookie_header(value, identity.is_plain(hit.host, hit.secure)).encode()

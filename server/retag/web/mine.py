@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retag import errors, identity
+from retag import errors
 from retag.screen import Tag
 from retag.web.api.call import refusal, reply
 from retag.web.cors import Cors
+from retag.web.reading import cookies_of
 
 HELD = (
     "SELECT a.id, a.name FROM audience a JOIN member m ON m.build = a.build AND m.visitor = ?"
@@ -78,9 +79,7 @@ async def opted_in(request: Request) -> Tag:
 def visitor_of(request: Request, tag: Tag) -> bytes | None:
     """By the cookie, else by the id handed to this tag's pages."""
     keys: Any = request.app.state.door.keys
-    known: bytes | None = keys.visitor(tag.account).verify(
-        identity.cookie_of(request.headers.get("cookie", ""))
-    )
+    known: bytes | None = keys.visitor(tag.account).only(cookies_of(request))
     if known is None:
         known = keys.tag(tag.account, tag.id).verify(request.query_params.get("pin_unauth", ""))
     return known

@@ -23,6 +23,7 @@ from retag.store import sqlite
 from retag.web.api import visitors
 from retag.web.api.call import decode, read_body, refusal, reply
 from retag.web.cors import Cors
+from retag.web.reading import cookies_of
 
 LIMIT = 16 << 10
 GPC = {"gpc": True, "lastUpdate": "2026-11-24"}
@@ -120,17 +121,17 @@ class Privacy:
                 answer.raw_headers.extend(self.cors.headers(tag, origin))
                 break
         if cookie is not None:
-            for secure in (True, False):
-                answer.headers.append("set-cookie", identity.cookie_header(cookie, secure))
+            for plain in (False, True):
+                answer.headers.append("set-cookie", identity.cookie_header(cookie, plain))
         return answer
 
 
 def named(request: Request) -> Me | None:
     """Whom the cookie names, by the keys of any of the accounts."""
     state = request.app.state
-    value = identity.cookie_of(request.headers.get("cookie", ""))
-    for account in {tag.account for tag in state.door.tags.values()} if value else ():
-        visitor = state.door.keys.visitor(account).verify(value)
+    cookies = cookies_of(request)
+    for account in {tag.account for tag in state.door.tags.values()} if cookies else ():
+        visitor = state.door.keys.visitor(account).only(cookies)
         if visitor is not None:
             return Me(account, visitor)
     return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
 from starlette.types import Receive, Scope
 
+from retag import identity
 from retag.hits import Hit
 from retag.web.peers import Client, Peers
 
@@ -76,6 +78,12 @@ def hit_of(scope: Scope, headers: dict[bytes, bytes], body: bytes, client: Clien
         secure=scheme == "https",
         address=client.address,
     )
+
+
+def cookies_of(request: Request) -> set[str]:
+    """Our cookie's values in a request that is no hit."""
+    plain = identity.is_plain(request.headers.get("host", ""), request.url.scheme == "https")
+    return identity.cookies_of("; ".join(request.headers.getlist("cookie")), plain)
 
 
 def _purpose(headers: dict[bytes, bytes]) -> str:
