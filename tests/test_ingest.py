@@ -217,6 +217,62 @@ def test_a_server_event_is_read_in_the_tags_terms():
     assert (data["value"], data["order_quantity"]) == (7.5, 3)
 
 
+def test_a_server_events_name_is_the_same_word_as_the_tags():
+    """Other platforms' words count as what they mean, and are no strangers."""
+    result = server(event_name="Purchase", user_data={"em": ["a" * 63 + "b"]})
+    assert result.event.name == "checkout"
+    assert "Unknown" not in result.warning
+
+
+PIN = "https://shop.example/hat?epik=dj0yJnU9abcdef&utm_campaign=Spring%20Sale"
+
+
+@pytest.mark.parametrize(
+    ("address", "campaign"),
+    [
+        (PIN, "Spring Sale"),
+        (
+            "https://shop.example/?UTM_SOURCE=Pinterest&utm_campaign=626744528398",
+            "626744528398",
+        ),
+        ("https://shop.example/?q=1&epik=dj0yJnU9abcdef", None),
+    ],
+)
+def test_a_landing_that_came_from_a_pin_is_a_click_too(address, campaign):
+    """Of the same visitor and page, with the campaign; it is no event of the page's own."""
+    intake = take({"event": "page", "ad": {"loc": address}})
+    (view,), (click,) = intake.events, intake.landings
+    assert (view.name, click.name) == ("init", "click")
+    assert (click.visitor, click.url, click.time) == (view.visitor, view.url, view.time)
+    assert (json.loads(click.data)["campaign_id"] if click.data else None) == campaign
+    views = [{"tid": str(TAG), "event": name, "ad": {"loc": address}} for name in ("page", "pagevisit")]
+    again = take(body=json.dumps(views).encode())
+    assert [one.event_id for one in again.landings] == [click.event_id]
+
+
+@pytest.mark.parametrize(
+    ("event", "address", "tag"),
+    [
+        ("page", "https://shop.example/?utm_source=google&utm_campaign=1", {}),
+        ("page", "https://shop.example/epik=dj0yJnU9abcdef", {}),
+        ("page", "https://shop.example/?xepik=dj0yJnU9abcdef", {}),
+        ("page", "https://shop.example/?epik=", {}),
+        ("addtocart", PIN, {}),
+        ("page", PIN, {"pin_clicks": False}),
+        ("page", PIN, {"consent": "required"}),
+    ],
+)
+def test_what_is_no_landing_from_a_pin_is_no_click(event, address, tag):
+    """Another source, a look-alike, what happens later on the page, a tag that wants none, no consent."""
+    assert take({"event": event, "ad": {"loc": address}}, tag).landings == ()
+
+
+def test_a_bots_landing_is_no_click():
+    """It stays apart as a whole."""
+    intake = take({"event": "page", "ad": {"loc": PIN, "webdriver": True}})
+    assert (len(intake.apart), intake.landings) == (1, ())
+
+
 def test_warnings_are_the_original_ones():
     """A strange name is processed, with a warning."""
     assert server().warning.startswith("external_id is missing. We highly recommend this on all events.")

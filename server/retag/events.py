@@ -71,6 +71,15 @@ NAMES = (
 
 KNOWN = frozenset(NAMES)
 
+ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("page", "pageload"), INIT),
+    **dict.fromkeys(("purchase", "buy", "pay", "payment", "ordercompleted", "completepayment"), "checkout"),
+    **dict.fromkeys(("completeregistration", "register"), "signup"),
+    **{"pageview": "pagevisit", "viewitem": "viewcontent", "viewitemlist": "viewcategory"},
+    **{"addtobasket": "addtocart", "begincheckout": "initiatecheckout", "generatelead": "lead"},
+}
+"""Other platforms' names, and what Pinterest's tag helper reads them as."""
+
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One row of the log, without its position and standing. Times are UTC ms; JSON columns may be empty."""
@@ -92,7 +101,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 @lru_cache(4096)
 def canonical(name: str) -> str:
-    """The stored form of an event's name under any of its spellings; a shop's own name in lower case."""
+    """The stored form of an event's name under any of its spellings; a shop's own name in lower case.
+
+    Tag, servers, files and rules all name events through this, so that each means the same to all.
+    """
     lower = "".join(name.split()).lower()
     joined = lower.replace("_", "").replace("-", "")
-    return joined if joined in KNOWN else lower
+    return joined if joined in KNOWN else ALIASES.get(joined, lower)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from retag import devices, fields, identity, people, scrub, wire
+from retag import devices, fields, identity, landing, people, scrub, wire
 from retag.devices import Device
 from retag.events import INIT, PLATFORMS, SOURCES, Event, canonical
 from retag.hits import Hit
@@ -26,25 +26,19 @@ __all__ = ["Door", "Intake", "Policy", "Result", "Tag", "server_events", "tag_of
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LATEST = 7 * DAY
 MOST_KNOWN = 20_000
-ALIASES: Mapping[str, str] = {
-    **dict.fromkeys(("", "page", "pageload"), INIT),
-    **dict.fromkeys(("purchase", "buy", "pay", "payment", "ordercompleted", "completepayment"), "checkout"),
-    **dict.fromkeys(("completeregistration", "register"), "signup"),
-    **{"pageview": "pagevisit", "viewitem": "viewcontent", "viewitemlist": "viewcategory"},
-    **{"addtobasket": "addtocart", "begincheckout": "initiatecheckout", "generatelead": "lead"},
-}
-"""Other platforms' names, and what Pinterest's tag helper reads them as."""
 CLICK = re.compile(r"[?&]epik=([^&#]{1,400})")
 
 
 class Intake(msgspec.Struct, frozen=True, gc=False):
     """What one request holds. `outcomes` counts refusals and `apart`; `events` count once they are on disk.
 
+    `landings` are the clicks on pins that brought these events: stored with them, none of the page's own.
     `fresh` is whether the visitor was minted for this request; `forget` whether the browser should drop it.
     """
 
     events: tuple[Event, ...] = ()
     apart: tuple[Event, ...] = ()
+    landings: tuple[Event, ...] = ()
     outcomes: dict[str, int] = {}
     reasons: tuple[str, ...] = ()
     visitor: bytes | None = None
@@ -103,6 +97,7 @@ class Door:
         gone = None if fresh else self.banned(visitor)
         events: list[Event] = []
         apart: list[Event] = []
+        landings: dict[str, Event] = {}
         outcomes: dict[str, int] = {}
         reasons: list[str] = []
         wanted = hit.path[:2] == "/v"
@@ -118,6 +113,9 @@ class Door:
                     refused = ("malformed", "the event's name must be 1 to 100 of A-Z a-z 0-9 _ -")
                 elif event is not None:
                     (apart if refused else events).append(event)
+                    came = landing.click(event, _address(hit, beacon)) if tag.pin_clicks else None
+                    if came is not None and not refused:
+                        landings[came.event_id] = came
             if refused is not None:
                 outcomes[refused[0]] = outcomes.get(refused[0], 0) + 1
                 reasons.append(refused[1])
@@ -127,6 +125,7 @@ class Door:
         return Intake(
             events=tuple(events),
             apart=tuple(apart),
+            landings=tuple(landings.values()),
             outcomes=outcomes,
             reasons=tuple(reasons),
             visitor=visitor if known else None,
@@ -153,9 +152,8 @@ class Door:
         name = self._names.get(beacon.event) or self._name(beacon.event)
         if name is None:
             return None
-        ad, data = beacon.ad, fields.clean(beacon.ed) if beacon.ed else {}
-        address = ad.get("loc") or hit.referer
-        address = address if isinstance(address, str) else ""
+        data = fields.clean(beacon.ed) if beacon.ed else {}
+        address = _address(hit, beacon)
         shown = people.identifiers(_shown(beacon, address)) if beacon.pd or "epik=" in address else []
         return Event(
             account=tag.account,
@@ -195,6 +193,12 @@ class Door:
         return msgspec.json.encode(context)
 
 
+def _address(hit: Hit, beacon: Beacon) -> str:
+    """The page's address as it came; a pixel without one has its referrer's."""
+    address = beacon.ad.get("loc") or hit.referer
+    return address if isinstance(address, str) else ""
+
+
 def _shown(beacon: Beacon, address: str) -> dict[str, Any]:
     """Partner data, and the click id of the landing page's address."""
     match = CLICK.search(address)
@@ -211,8 +215,7 @@ def name_of(given: str) -> str | None:
     plain = "".join(given.split())
     if plain and not NAME.fullmatch(plain):
         return None
-    name = canonical(plain)
-    return ALIASES.get(name.replace("_", "").replace("-", ""), name)
+    return canonical(plain) if plain else INIT
 
 
 def time_of(received: int, ts: Any, sent: Any) -> int:

@@ -26,7 +26,8 @@ YES = frozenset(("1", "true", "granted", "yes"))
 class Tag(msgspec.Struct, frozen=True):
     """A tag as the door knows it. `domains` are hosts that stand for their subdomains; none means any.
 
-    `script` is what its script is served with: modules and options.
+    `script` is what its script is served with: modules and options. `pin_clicks` makes a `click` of a landing
+    that came from a pin.
     """
 
     id: int
@@ -36,6 +37,7 @@ class Tag(msgspec.Struct, frozen=True):
     consent: str = "opt-out"
     params: frozenset[str] = frozenset()
     script: dict[str, Any] = {}
+    pin_clicks: bool = True
 
     @classmethod
     def parse(cls, number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
@@ -43,7 +45,8 @@ class Tag(msgspec.Struct, frozen=True):
         domains = tuple(str(one).lower() for one in config.get("domains") or ())
         params = frozenset(str(name).lower() for name in config.get("params") or ())
         script = config.get("script") or {}
-        return cls(number, account, status, domains, config.get("consent") or "opt-out", params, script)
+        consent, clicks = config.get("consent") or "opt-out", config.get("pin_clicks") is not False
+        return cls(number, account, status, domains, consent, params, script, clicks)
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -122,12 +122,13 @@ def test_several_tags_hear_every_event(stage):
 
 
 def test_the_landing_pages_click_id_is_kept_and_the_address_is_scrubbed(stage):
-    """epik goes into its cookie; a parameter that is not listed does not leave the page."""
+    """epik goes into its cookie and is a click on a pin; an unlisted parameter does not leave the page."""
     posted = []
     stage.context.on("request", lambda one: posted.append(one.post_data or ""))
     stage.show(calls="pintrk('load', TAG); pintrk('page');", query="?epik=dj0yJnU9abcdef&secret=x1y2&q=boots")
-    row = stage.until("init")[0]
+    row, click = stage.until("init", "click")
     assert row[3].endswith("?q=boots")
+    assert click[1] == row[1]
     assert [5, "dj0yJnU9abcdef"] in json.loads(row[4])
     stage.wait(lambda: stage.cookies() >= {"_epik", "retag"})
     assert not any("x1y2" in text for text in posted)

@@ -22,7 +22,7 @@ OURS = "Object.keys(localStorage).filter(key => key.startsWith('_retag')).length
 def test_the_matrix(stage, mode, before, after, wanted):
     """What waited for consent goes on a yes and is dropped on a no; nothing is kept without one."""
     stage.patch(consent=mode)
-    page = stage.show(calls=before + VIEW + after, query="?epik=dj0yJnU9abcdef")
+    page = stage.show(calls=before + VIEW + after, query="?gclid=EAIaIQobChMI7")
     page.wait_for_function("pintrk.retag")
     if wanted:
         stage.until(*wanted)
@@ -36,7 +36,7 @@ def test_withdrawal_deletes_ours_and_tells_the_server(stage):
     """No cookie is left, the server's neither, and one message with consent 0 was sent."""
     posted = []
     stage.context.on("request", lambda one: posted.append(one.post_data or ""))
-    page = stage.show(calls=VIEW, query="?epik=dj0yJnU9abcdef")
+    page = stage.show(calls=VIEW, query="?gclid=EAIaIQobChMI7")
     stage.until("init")
     page.evaluate("pintrk('setconsent', false); pintrk('track', 'lead')")
     stage.wait(lambda: not stage.cookies())
@@ -51,7 +51,7 @@ def test_global_privacy_control_is_a_no(stage):
         "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})"
     )
     stage.patch(consent="off")
-    stage.show(calls="pintrk('setconsent', true);" + VIEW, query="?epik=dj0yJnU9abcdef")
+    stage.show(calls="pintrk('setconsent', true);" + VIEW, query="?gclid=EAIaIQobChMI7")
     stage.settle(600)
     assert stage.sent == []
     assert stage.cookies() == set()

@@ -73,7 +73,7 @@ class Collect:
         count = len(intake.events)
         if count or intake.apart:
             try:
-                await self.journal.append(intake.events, intake.apart)
+                await self.journal.append((*intake.events, *intake.landings), intake.apart)
             except (errors.Overloaded, errors.Poison) as error:
                 return {str(error.outcome): count + sum(intake.outcomes.values())}
         return {"accepted": count, **intake.outcomes} if count else intake.outcomes

@@ -35,7 +35,7 @@ class Gate:
             return intake
         outcomes = {**intake.outcomes, "rate_limited": many}
         reasons = (*intake.reasons, "more than 10 events a second from this visitor")
-        return msgspec.structs.replace(intake, events=(), outcomes=outcomes, reasons=reasons)
+        return msgspec.structs.replace(intake, events=(), landings=(), outcomes=outcomes, reasons=reasons)
 
 
 def refused(outcome: str, reason: str) -> Intake:

@@ -66,7 +66,8 @@ def built(name: str) -> str:
 def params(tags: Iterable[Tag]) -> str:
     """The query parameters that may leave a page, as a pattern."""
     own = {name for tag in tags for name in tag.params if re.fullmatch(r"[\w-]+", name)}
-    listed = {name for name in scrub.PARAMS | own if not name.startswith("utm_")}
+    # The click id is in the landing page's address; the server reads it there and does not store it there.
+    listed = {name for name in scrub.PARAMS | own | {"epik"} if not name.startswith("utm_")}
     return "|".join(["utm_[a-z_]+", *sorted(listed)])
 
 

@@ -59,6 +59,7 @@ class TagUpdate(msgspec.Struct):
     params: list[str] | None = None
     script: Script | None = None
     personalise: bool | None = None
+    pin_clicks: bool | None = None
 
 
 class TagView(msgspec.Struct, omit_defaults=True):
@@ -128,8 +129,9 @@ def _config(wanted: TagUpdate) -> dict[str, Any]:
         config["domains"] = [host("domains", domain) for domain in wanted.domains]
     if wanted.consent is not None:
         config["consent"] = one_of("consent", wanted.consent, CONSENTS)
-    if wanted.personalise is not None:
-        config["personalise"] = wanted.personalise
+    for name in ("personalise", "pin_clicks"):
+        if getattr(wanted, name) is not None:
+            config[name] = getattr(wanted, name)
     if wanted.script is not None:
         for name in wanted.script.modules:
             one_of("script.modules", name, tagfile.MODULES)
