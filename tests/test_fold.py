@@ -6,6 +6,7 @@ from beds import DAY, HOUR, NOW, Bed, event, visitor
 from retag import fold
 from retag.events import SOURCES
 from retag.people import KINDS
+from retag.store import showing
 
 API = SOURCES["conversions_api"]
 FILE = SOURCES["file_upload"]
@@ -224,3 +225,29 @@ def test_transition_only_when_who_is_in_changes(bed):
     assert bed.rows(count) == [(1, 2)]
     bed.take(event(time=NOW + 3 * DAY), now=NOW + 3 * DAY)
     assert bed.rows(count) == [(2, 3)]
+
+
+def test_one_visitor_files_only_so_many_identifiers(bed, monkeypatch):
+    """Within a batch and over batches; those already shown still attach, and others are not concerned."""
+    monkeypatch.setattr(showing, "MOST_SHOWN", 5)
+    bed.take(*(event(people=[(1, f"{n:064x}")]) for n in range(4)))
+    bed.take(
+        *(event(people=[(1, f"{n:064x}")]) for n in range(2, 9)), event(visitor=2, people=[(1, "9" * 64)])
+    )
+    found = bed.rows("SELECT visitor, hex(value) FROM identifier ORDER BY 1, 2")
+    assert found == [(visitor(1), f"{n:064X}") for n in range(5)] + [(visitor(2), "9" * 64)]
+    later = NOW + 2 * HOUR
+    bed.take(event(time=later, people=[(1, f"{0:064x}"), (1, "a" * 64)]), now=later)
+    assert bed.rows("SELECT count(*), max(seen) FROM identifier WHERE visitor = ?", visitor(1)) == [
+        (5, later)
+    ]
+
+
+def test_a_servers_event_cannot_file_them_for_another_either(bed, monkeypatch):
+    """The owner that an identifier finds has the same limit."""
+    monkeypatch.setattr(showing, "MOST_SHOWN", 3)
+    known = (1, "b" * 64)
+    bed.take(event(people=[known]))
+    for n in range(5):
+        bed.take(event(visitor=10 + n, source=API, people=[known, (2, f"{n:064x}")]))
+    assert bed.rows("SELECT count(*) FROM identifier WHERE visitor = ?", visitor(1)) == [(3,)]

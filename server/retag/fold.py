@@ -85,6 +85,7 @@ def _settle(
     """
     shown = {one.seq: showing.of(one.event) for one in batch if one.event.people}
     showings = folding.load_showings(cn, {i for some in shown.values() for i in some}, people.STRENGTH)
+    folding.load_shown(cn, showings, {one.visitor for one in batch if one.seq in shown})
     ledger = folding.load_ledger(cn, batch)
     strangers = _strangers(cn, batch, shown)
     settled = []

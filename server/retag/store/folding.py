@@ -71,6 +71,14 @@ def load_showings(cn: sqlite3.Connection, shown: set[Identifier], ranks: Mapping
     return showings
 
 
+def load_shown(cn: sqlite3.Connection, showings: Showings, visitors: Iterable[bytes]) -> None:
+    """How many identifiers these have shown, and whoever the loaded identifiers may belong to."""
+    asked = {*visitors, *(visitor for known in showings.known.values() for visitor in known)}
+    count = "(SELECT count(*) FROM identifier i WHERE i.visitor = k.visitor)"
+    rows = bulk.lookup(cn, [(v,) for v in sorted(asked)], "visitor", f"hex(visitor), {count}", "k")
+    showings.shown = {unhex(visitor): shown for visitor, shown in rows}
+
+
 def save_showings(cn: sqlite3.Connection, showings: Showings) -> None:
     rows = [(*one, visitor, seen) for (one, visitor), seen in showings.changed.items()]
     tail = "ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen)"

@@ -16,6 +16,8 @@ from retag.windows import DAY
 
 TOO_MANY = 50
 """New visitors of one identifier within a day."""
+MOST_SHOWN = 200
+"""Identifiers of one visitor; further ones attach to nobody, so that no page can file them without end."""
 REFRESH = 3_600_000
 """A visitor last seen with an identifier is noted again after an hour."""
 
@@ -51,6 +53,7 @@ class Showings:
         self.changed: dict[tuple[Identifier, bytes], int] = {}
         self.links: list[tuple[Identifier, bytes]] = []
         self.caught: dict[Identifier, int] = {}
+        self.shown: dict[bytes, int] = {}
         self._ranks = ranks
 
     def load(self, identifier: Identifier, visitor: bytes, seen: int) -> None:
@@ -75,6 +78,8 @@ class Showings:
                 continue
             known = self.known.setdefault(one, {})
             before = known.get(visitor)
+            if before is None and self._full(visitor):
+                continue
             if before is not None and time - before < REFRESH and (len(known) == 1 or before > time):
                 continue
             known[visitor] = max(time, before or 0)
@@ -82,6 +87,11 @@ class Showings:
             if before is None:
                 self.links.append((one, visitor))
                 self._guard(one, known, time)
+
+    def _full(self, visitor: bytes) -> bool:
+        """Whether the visitor may show nothing new; else this is one more."""
+        shown = self.shown[visitor] = self.shown.get(visitor, 0) + 1
+        return shown > MOST_SHOWN
 
     def _guard(self, one: Identifier, known: dict[bytes, int], time: int) -> None:
         if sum(seen > time - DAY for seen in known.values()) > TOO_MANY:
