@@ -63,4 +63,10 @@ def test_google_meta_and_tiktok_have_their_headings_and_sha256_alone():
 def test_no_cell_is_a_formula():
     """An id that a spreadsheet would run is left out."""
     assert line("click_ids", (5, b"=cmd|' /C calc'!A0", 9)) == []
-    assert line("click_ids", (5, b"dj0yJnU9", 9))[0].endswith(",dj0yJnU9,9\r\n")
+    assert line("click_ids", (5, b"dj0yJnU9", 9))[0].endswith(",dj0yJnU9,9,,,,,,,,\r\n")
+
+
+def test_click_ids_of_each_platform_stand_in_its_columns():
+    """The latest of each, with its time."""
+    (found,) = line("click_ids", (9, b"0" * 32, 7), (6, b"old", 3), (6, b"EAIaIQob", 8), (6, b"older", 2))
+    assert found.partition(",")[2] == f",,EAIaIQob,8,,,,,{'0' * 32},7\r\n"

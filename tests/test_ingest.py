@@ -267,6 +267,19 @@ def test_what_is_no_landing_from_a_pin_is_no_click(event, address, tag):
     assert take({"event": event, "ad": {"loc": address}}, tag).landings == ()
 
 
+def test_click_ids_of_all_platforms_are_identifiers():
+    """From the landing page's address, or as the tag keeps them; in the order in which they decide."""
+    address = "https://shop.example/?gclid=EAIaIQobChMI7&fbclid=IwAR0abcdef&epik=dj0yJnU9abcdef"
+    event = {
+        "ad": {"loc": address},
+        "pd": {"msclkid": "0123456789abcdef0123456789abcdef", "ttclid": "E.C.P.abc"},
+    }
+    assert json.loads(take(event).events[0].people) == [
+        [5, "dj0yJnU9abcdef"], [6, "EAIaIQobChMI7"], [7, "IwAR0abcdef"], [8, "E.C.P.abc"],
+        [9, "0123456789abcdef0123456789abcdef"],
+    ]  # fmt: skip
+
+
 def test_a_bots_landing_is_no_click():
     """It stays apart as a whole."""
     intake = take({"event": "page", "ad": {"loc": PIN, "webdriver": True}})

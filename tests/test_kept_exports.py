@@ -108,7 +108,8 @@ async def test_member_without_a_click_id_is_counted(tmp_path):
     async with running(tmp_path) as shop:
         made = await filled(shop, "ann")
         response = await shop.client.get(f"{shop.v5}/audiences/{made['id']}/export?format=click_ids")
-        assert response.text == "visitor_id,epik,seen\r\n"
+        assert response.text.startswith("visitor_id,epik,epik_seen,gclid,gclid_seen,")
+        assert response.text.count("\r\n") == 1
         manifest = await shop.ask("GET", f"/exports/{response.headers['retag-export-id']}")
         assert (manifest["rows"], manifest["missing"]) == (0, 1)
 

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from retag.people import KINDS
+from retag.people import CLICKS, KINDS
 from retag.windows import EVER
 
 COLUMNS = ("visitor_id", "since", "until", "last_event")
 OP = "op"
 """In a delta: `add` or `remove`."""
-EMAIL, PHONE, MAID, CLICK = KINDS["em"], KINDS["ph"], KINDS["hashed_maids"], KINDS["click_id"]
+EMAIL, PHONE, MAID = KINDS["em"], KINDS["ph"], KINDS["hashed_maids"]
 SHA256, MD5 = 32, 16
 """Lengths of digests in bytes."""
 
@@ -177,21 +177,29 @@ class Pinterest(Upload):
 
 
 class ClickIds(Upload):
-    """The latest ad click id (`epik`) that each member came with, and when it was last seen, UTC ms.
+    """The latest click id of each platform that a member came with, and when it was last seen, UTC ms.
 
-    An id that a spreadsheet would run as a formula is not one that Pinterest gives: it is left out.
+    An id that a spreadsheet would run as a formula is not one that a platform gives: it is left out.
     """
 
     def __init__(self) -> None:
-        super().__init__("click_ids", [("epik", CLICK)])
-        self.heading = ["visitor_id", "epik", "seen"]
+        super().__init__("click_ids", list(CLICKS.items()))
+        self.heading = ["visitor_id", *(cell for name in CLICKS for cell in (name, f"{name}_seen"))]
 
     def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
-        lines = []
-        for name, row in zip(names_of([row[0] for row in rows]), rows, strict=True):
-            for _, value, seen in [one for one in shown.get(row[0], ()) if one[1][:1] not in b"=+-@"][:1]:
-                lines.append(f"{name},{value.decode()},{seen}\r\n")
-        return lines
+        found = [self._cells(shown.get(row[0], ())) for row in rows]
+        names = names_of([row[0] for row in rows])
+        return [
+            f"{name},{','.join(cells)}\r\n" for name, cells in zip(names, found, strict=True) if any(cells)
+        ]
+
+    def _cells(self, shown: Sequence[tuple[int, bytes, int]]) -> list[str]:
+        latest: dict[int, tuple[int, bytes]] = {}
+        for kind, value, seen in shown:
+            if value[:1] not in b"=+-@" and value.isascii():
+                latest[kind] = max(latest.get(kind, (0, b"")), (seen, value))
+        pairs = [latest.get(kind, (0, b"")) for kind in self.kinds]
+        return [cell for seen, value in pairs for cell in (value.decode(), str(seen) if value else "")]
 
 
 _ALL: tuple[Format, ...] = (

@@ -26,7 +26,7 @@ __all__ = ["Door", "Intake", "Policy", "Result", "Tag", "server_events", "tag_of
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LATEST = 7 * DAY
 MOST_KNOWN = 20_000
-CLICK = re.compile(r"[?&]epik=([^&#]{1,400})")
+CLICK = re.compile(rf"[?&]({'|'.join(people.CLICKS)})=([^&#]{{1,400}})")
 
 
 class Intake(msgspec.Struct, frozen=True, gc=False):
@@ -154,7 +154,7 @@ class Door:
             return None
         data = fields.clean(beacon.ed) if beacon.ed else {}
         address = _address(hit, beacon)
-        shown = people.identifiers(_shown(beacon, address)) if beacon.pd or "epik=" in address else []
+        shown = people.identifiers(_shown(beacon, address)) if beacon.pd or "?" in address else []
         return Event(
             account=tag.account,
             tag=tag.id,
@@ -200,9 +200,8 @@ def _address(hit: Hit, beacon: Beacon) -> str:
 
 
 def _shown(beacon: Beacon, address: str) -> dict[str, Any]:
-    """Partner data, and the click id of the landing page's address."""
-    match = CLICK.search(address)
-    return {"epik": match[1], **beacon.pd} if match else beacon.pd
+    """Partner data, and the click ids of the landing page's address."""
+    return dict(CLICK.findall(address)) | beacon.pd
 
 
 def withdrawn(beacons: list[Beacon]) -> bool:

@@ -12,12 +12,19 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-KINDS: Mapping[str, int] = {"em": 1, "ph": 2, "external_id": 3, "hashed_maids": 4, "click_id": 5}
+KINDS: Mapping[str, int] = {
+    **{"em": 1, "ph": 2, "external_id": 3, "hashed_maids": 4, "click_id": 5},
+    **{"gclid": 6, "fbclid": 7, "ttclid": 8, "msclkid": 9},
+}
+CLICKS: Mapping[str, int] = {"epik": KINDS["click_id"]} | {
+    name: KINDS[name] for name in ("gclid", "fbclid", "ttclid", "msclkid")
+}
+"""Click ids by the parameter of the landing page's address. They are kept as they came, never as digests."""
 HEX = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}")
 EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]{1,64}@[^@\s<>,;:\"()\[\]]{1,190}\.[^@\s<>,;:\"()\[\]]{2,63}")
 MAID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 CLICK = re.compile(r"[A-Za-z0-9_.~%=+/-]{8,300}")
-STRENGTH: Mapping[int, int] = {5: 0, 3: 1, 1: 2, 2: 3, 4: 4}
+STRENGTH: Mapping[int, int] = {5: 0, 3: 1, 1: 2, 2: 3, 4: 4, 6: 5, 7: 6, 8: 7, 9: 8}
 """Which kind decides whose an event is: the least first."""
 MOST = 10
 """Values of one kind in one event."""
@@ -120,6 +127,7 @@ def click(text: str) -> str | None:
 
 READERS: Mapping[str, Callable[[str], str | None]] = {
     "em": email, "ph": phone, "external_id": external, "hashed_maids": maid, "click_id": click,
+    "gclid": click, "fbclid": click, "ttclid": click, "msclkid": click,
 }  # fmt: skip
 SPELLINGS = {**{name: name for name in KINDS}, "email": "em", "phone": "ph", "epik": "click_id"}
 

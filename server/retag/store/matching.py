@@ -59,7 +59,7 @@ def retell(cn: sqlite3.Connection, visitor: bytes, now: int) -> tuple[list[Match
     shown: dict[showing.Identifier, int] = {}
     for account, people, time in cn.execute(sql, (visitor,)).fetchall():
         for kind, text in showing.decode(people) if people else ():
-            one = (account, kind, showing.value_of(text))
+            one = (account, kind, showing.value_of(kind, text))
             shown[one] = max(time, shown.get(one, time))
     cn.execute("DELETE FROM identifier WHERE visitor = ?", (visitor,))
     bulk.insert(cn, "INSERT INTO identifier", [(*one, visitor, seen) for one, seen in sorted(shown.items())])

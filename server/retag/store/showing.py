@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from retag import people
 from retag.events import Event
 from retag.windows import DAY
 
@@ -24,6 +25,7 @@ REFRESH = 3_600_000
 Identifier = tuple[int, int, bytes]
 """`(account, kind, value)`."""
 decode = msgspec.json.Decoder(list[tuple[int, str]]).decode
+CLICKS = frozenset(people.CLICKS.values())
 HEXADECIMAL = frozenset((32, 40, 64))
 
 
@@ -31,12 +33,12 @@ def of(event: Event) -> list[Identifier]:
     """The identifiers in an event; digests as bytes, other values as text."""
     if not event.people:
         return []
-    return [(event.account, kind, value_of(text)) for kind, text in decode(event.people)]
+    return [(event.account, kind, value_of(kind, text)) for kind, text in decode(event.people)]
 
 
-def value_of(text: str) -> bytes:
-    """A hexadecimal digest as its bytes, anything else as UTF-8."""
-    if len(text) in HEXADECIMAL:
+def value_of(kind: int, text: str) -> bytes:
+    """A hexadecimal digest as its bytes, anything else as UTF-8; a click id is no digest."""
+    if len(text) in HEXADECIMAL and kind not in CLICKS:
         try:
             return bytes.fromhex(text)
         except ValueError:
