@@ -87,3 +87,13 @@ def test_a_visitor_of_countless_events_costs_no_more_than_the_newest(bed, monkey
     assert opened(bed, audience) == NOW - 120 * HOUR
     happen(bed, "pagevisit", 130)
     assert opened(bed, audience) == NOW - 130 * HOUR
+
+
+def test_an_exclusion_that_is_forgotten_still_was(bed):
+    """Its memory is gone with the next match, and who was out until then was not in."""
+    spent = {"min_value": 5, "retention_days": 1}
+    audience = bed.audience({"any": [{"event": "pagevisit"}], "none": [spent]})
+    happen(bed, "pagevisit", 40)
+    happen(bed, "addtocart", 10)
+    bed.take(event(name="search", time=NOW - 36 * HOUR, received=NOW, data={"value": 5}))
+    assert opened(bed, audience) == NOW - 12 * HOUR

@@ -51,6 +51,9 @@ class Rule(msgspec.Struct, frozen=True):
             return NEVER
         if held is not None and held.opens < opens <= held.closes:
             opens = held.opens
+        if self.none and held is not None and opens < held.opens < held.closes:
+            # What excluded them until then may be forgotten by now.
+            opens = held.opens
         for i in self.none:
             if memories[i]:
                 one = clauses[i].recall.window(memories[i])
