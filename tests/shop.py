@@ -20,7 +20,7 @@ from retag.store import registry, sqlite
 from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
-from retag.web import api
+from retag.web import api, tagfile
 from retag.web.api import export_links, exports, raw_events
 from retag.web.mine import Personal
 
@@ -82,6 +82,7 @@ async def running(
     state.journal, state.reader = Journal(SqliteStore(path)), Reader(path)
     state.journal.start()
     state.door = ingest.Door({}, Keyring(keys))
+    state.tag_file = tagfile.TagFile()
     upkeep = Upkeep(state.journal)
     upkeep.start()
     api.start(state)

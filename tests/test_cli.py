@@ -1,12 +1,16 @@
 """The command line, as a process: what it prints is what scripts rely on."""
 
+import contextlib
 import json
+import re
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 
 from retag.cli import COMMANDS
+from retag.web import tagfile
 
 
 def run(folder, *arguments, status=0, stdin=None):
@@ -106,3 +110,20 @@ def test_export_of_nothing_is_named(tmp_path, made):
 def test_settings_are_all_shown(tmp_path):
     """Each variable, its value, and what it does."""
     assert "RETAG_DATABASE" in run(tmp_path, "settings")
+
+
+def test_snippet_names_the_served_file_by_its_integrity(tmp_path, made):
+    """What is printed is what a server of this database serves."""
+    plain = run(tmp_path, "snippet", "--address", "https://shop.example/retag/")
+    assert '"https://shop.example/retag/tag.js"' in plain
+    assert made["tag_id"] in plain
+    found = run(tmp_path, "snippet", "--integrity", "--address", "https://shop.example")
+    name, integrity = (
+        re.search(r"shop\.example(/t/\w+\.js)", found)[1],
+        re.search(r'integrity="(.+?)"', found)[1],
+    )
+    with contextlib.closing(sqlite3.connect(tmp_path / "retag.db")) as cn:
+        (kept,) = cn.execute("SELECT plain FROM tag_file").fetchall()
+    version = tagfile.Version.of(kept[0])
+    assert (version.path, version.integrity) == (name, integrity)
+    assert "There is no tag" in run(tmp_path, "snippet", "2699999999999", status=2)

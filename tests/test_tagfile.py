@@ -6,7 +6,9 @@ import pytest
 from starlette.applications import Starlette
 
 from retag.ingest import tag_of
+from retag.store import tag_files
 from retag.web import tagfile
+from shop import running
 
 BUDGET = 3072
 
@@ -20,7 +22,7 @@ class Holder:
 
 @pytest.fixture
 async def client():
-    app = Starlette(routes=tagfile.routes())
+    app = Starlette(routes=tagfile.routes(tagfile.TagFile()))
     app.state.door = Holder()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.example") as found:
         yield found
@@ -64,7 +66,7 @@ async def test_a_changed_configuration_is_a_new_address_and_the_old_one_stays(cl
     assert before.integrity != after.integrity
     assert b'"consent":"required"' in after.plain
     assert len(after.plain) > len(before.plain) + 1000
-    assert file.known[before.name].plain == before.plain
+    assert file.named(before.name).plain == before.plain
 
 
 async def test_an_immutable_address_is_kept_for_good(client):
@@ -79,3 +81,20 @@ def test_a_configuration_cannot_close_the_script():
     text = tagfile.compose(Holder(params=["</script>", "colour2"]).tags, "/t/x.js").decode()
     assert "</script" not in text
     assert "colour2" in text
+
+
+async def test_a_version_outlives_a_restart(tmp_path):
+    """Written down when it became current; only the latest are kept."""
+    async with running(tmp_path) as shop:
+        await shop.state.tag_file.keep(shop.state)
+        before = shop.state.tag_file.current
+        await shop.ask("PATCH", f"/conversion_tags/{shop.tag}", json={"consent": "required"})
+        file = tagfile.TagFile()
+        await file.keep(shop.state)
+        assert file.current.name == shop.state.tag_file.current.name != before.name
+        assert file.named(before.name).integrity == before.integrity
+        jobs = [lambda cn, n=n: tag_files.keep(cn, f"v{n}", b"x", n) for n in range(tag_files.KEPT + 5)]
+        for job in jobs:
+            kept = await shop.state.journal.write(job)
+        assert len(kept) == tag_files.KEPT
+        assert before.name in kept

@@ -63,19 +63,21 @@ def create(settings: Settings) -> Starlette:
     journal = Journal(store, limit=settings.queue, on_folded=arrivals.folded)
     gate = Gate(settings.rate_limits)
     health = Health(journal, gate, settings.directory, settings.min_free_mb, settings.max_lag_ms)
-    app = Retag(routes=routes(arrivals, health), lifespan=lifespan)
+    file = tagfile.TagFile()
+    app = Retag(routes=routes(arrivals, health, file), lifespan=lifespan)
     state = app.state
+    state.tag_file = file
     state.settings, state.arrivals, state.health, state.gate = settings, arrivals, health, gate
     state.store, state.journal, state.reader = store, journal, Reader(settings.path)
     state.stopping = False
     return app
 
 
-def routes(arrivals: Arrivals, health: Health) -> list[BaseRoute]:
+def routes(arrivals: Arrivals, health: Health, file: tagfile.TagFile) -> list[BaseRoute]:
     """Every address but the door's, which `Retag` answers first."""
     console = Console(arrivals)
     return [
-        *tagfile.routes(),
+        *tagfile.routes(file),
         *shop.routes(),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
@@ -112,6 +114,7 @@ async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
     stack.push_async_callback(state.journal.close)
     stack.push_async_callback(state.reader.close)
     compose_door(state, *await state.journal.write(registry_of))
+    await state.tag_file.keep(state)
     upkeep = Upkeep(state.journal, days=settings.retention_days)
     upkeep.start()
     stack.push_async_callback(upkeep.close)

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from retag import __version__, errors
-from retag.cli import audiences, doctor, exporting, importing, init, keys, lists, serve, showing
+from retag.cli import audiences, doctor, exporting, importing, init, keys, lists, serve, showing, snippet
 
 COMMANDS: dict[str, ModuleType] = {
     "init": init,
     "serve": serve,
+    "snippet": snippet,
     "import": importing,
     "export": exporting,
     "audiences": audiences,

@@ -12,6 +12,7 @@ import base64
 import gzip
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -25,6 +26,7 @@ from starlette.routing import Route
 
 from retag import scrub
 from retag.screen import Tag
+from retag.store import tag_files
 
 MODULES = ("products", "consent", "engagement", "forms")
 """What a tag's configuration may switch on, in the order of loading."""
@@ -32,8 +34,8 @@ OPTIONS = ("hash", "title", "google", "vendor")
 """File-wide options: count hash routes, send titles, follow Google's consent mode, the IAB vendor id."""
 HOUR = "public, max-age=3600, stale-while-revalidate=86400"
 FOREVER = "public, max-age=31536000, immutable"
-REMEMBERED = 8
-"""Versions that an address is kept for, so that pages from before a change keep their script."""
+READY = 8
+"""Versions that are held compressed."""
 
 
 @dataclass(frozen=True)
@@ -99,24 +101,40 @@ class TagFile:
         self.debug = Version.of(built("debug").encode() + b"\n")
         self.tags: Mapping[int, Tag] | None = None
         self.current = self.debug
-        self.known = {self.debug.name: self.debug}
+        self.ready = {self.debug.name: self.debug}
+        self.kept: Mapping[str, bytes] = {}
+        """What was current before, by name: pages that name it keep their script (store.tag_files)."""
 
     def version(self, tags: Mapping[int, Tag]) -> Version:
         """The file for these tags; the door's mapping is replaced, never changed."""
         if tags is not self.tags:
-            self.current = Version.of(compose(tags, self.debug.path))
-            while len(self.known) >= REMEMBERED:
-                del self.known[next(name for name in self.known if name != self.debug.name)]
-            self.known[self.current.name] = self.current
+            self.current = self._prepare(compose(tags, self.debug.path))
             self.tags = tags
         return self.current
+
+    def _prepare(self, plain: bytes) -> Version:
+        version = Version.of(plain)
+        while len(self.ready) >= READY:
+            del self.ready[next(name for name in self.ready if name != self.debug.name)]
+        self.ready[version.name] = version
+        return version
+
+    def named(self, name: str) -> Version | None:
+        """The version of a name, as long as anything remembers it."""
+        plain = self.kept.get(name)
+        return self.ready.get(name) or (self._prepare(plain) if plain is not None else None)
+
+    async def keep(self, state: Any) -> None:
+        """Write the current version down, and learn of those before it."""
+        version, now = self.version(state.door.tags), time.time_ns() // 1_000_000
+        self.kept = await state.journal.write(lambda cn: tag_files.keep(cn, version.name, version.plain, now))
 
     async def latest(self, request: Request) -> Response:
         return answer(request, self.version(request.app.state.door.tags), HOUR)
 
     async def immutable(self, request: Request) -> Response:
         self.version(request.app.state.door.tags)
-        found = self.known.get(request.path_params["name"])
+        found = self.named(request.path_params["name"])
         if found is None:
             return Response("No such version: see /tag.js.\n", 404, {"cache-control": "no-store"})
         return answer(request, found, FOREVER)
@@ -148,9 +166,8 @@ def accepted(header: str) -> str:
     return "br" if "br" in taken else "gzip" if "gzip" in taken else ""
 
 
-def routes() -> list[Route]:
+def routes(tag: TagFile) -> list[Route]:
     """The tag under all of its addresses."""
-    tag = TagFile()
     return [
         Route("/tag.js", tag.latest),
         Route("/ct/core.js", tag.latest),

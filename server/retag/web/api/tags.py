@@ -158,6 +158,7 @@ def host(field: str, value: str) -> str:
 async def refresh(call: Call) -> None:
     """Let the door know at once; other processes see it when they start."""
     call.state.door.tags = registry.door_tags(await call.state.reader.all(tags.SELECT))
+    await call.state.tag_file.keep(call.state)
 
 
 async def find(call: Call, tag_id: int) -> tags.Row:
@@ -189,9 +190,13 @@ def origin(call: Call) -> str:
     return call.state.settings.public_url or str(call.request.base_url).rstrip("/")
 
 
-def snippet(server: str, tag_id: int) -> str:
-    """Pinterest's base code with this server's addresses, and its noscript pixel."""
-    return BASE_CODE.replace("SERVER", server).replace("TAG_ID", str(tag_id))
+def snippet(server: str, tag_id: int, version: tagfile.Version | None = None) -> str:
+    """Pinterest's base code with this server's addresses, and its noscript pixel; one `version` for good."""
+    code = BASE_CODE
+    if version is not None:
+        names = f't.integrity="{version.integrity}",t.crossOrigin="anonymous",t.src=e;'
+        code = code.replace("t.src=e;", names).replace("/tag.js", version.path)
+    return code.replace("SERVER", server).replace("TAG_ID", str(tag_id))
 
 
 BASE_CODE = """<script type="text/javascript">
