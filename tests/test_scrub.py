@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from retag import scrub
 
+LONG = "x" * (scrub.TEXT_LIMIT - 5) + " ann@mail.example"
 BLNS = pathlib.Path(__file__).parents[2] / "shared" / "data" / "bad-input" / "blns.json"
 
 
@@ -50,11 +51,31 @@ def test_a_tag_may_list_more():
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc", "[token]"),
         ("size 42, 1234567890123 pieces", "size 42, 1234567890123 pieces"),
         ("@shop", "@shop"),
+        ("jörg@müller.example", "[email]"),
+        ("ann%2540mail.example", "[email]"),
+        ("378282246310005", "[card]"),
+        ("EAN 4006381333931", "EAN 4006381333931"),
+        ("1234567890123452", "1234567890123452"),
+        ("set aB3dE5gH7jK9mN1pQ3sT5vW7 now", "set [token] now"),
+        ("Mens-Running-Shoes-Blue-Size-42-Waterproof", "Mens-Running-Shoes-Blue-Size-42-Waterproof"),
+        ("0190d1a2-3b4c-7d5e-8f60-718293a4b5c6", "0190d1a2-3b4c-7d5e-8f60-718293a4b5c6"),
     ],
 )
 def test_texts_are_masked(text, kept):
     """E-mail addresses, cards by Luhn, tokens."""
     assert scrub.text(text) == kept
+
+
+def test_no_half_of_an_address_is_left_by_a_cut():
+    """Masked first, then cut; names of values are masked too."""
+    assert "ann" not in scrub.cut(LONG)
+    assert len(scrub.cut(LONG)) == scrub.TEXT_LIMIT
+    assert scrub.data({"ann@mail.example": [LONG]}).keys() == {"[email]"}
+
+
+def test_what_was_masked_can_be_counted():
+    """In what is stored, each as often as it stands there."""
+    assert scrub.masks(b'{"a":"[email] [email]","b":"[card]","c":[1]}') == ["email", "email", "card"]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,27 @@ def test_what_is_no_event_is_malformed(body):
     assert caught.value.message
 
 
+@pytest.mark.parametrize(
+    "one",
+    [
+        {"method": "GET", "query": b"tid=1&ed" + b"[a]" * 9 + b"=1"},
+        {"method": "GET", "query": b"tid=1&ed" + b"[a]" * 5_000 + b"=1"},
+        {"body": b'{"tid":"1","ed":' + b'{"a":' * 9 + b"1" + b"}" * 10},
+        {"body": b'{"tid":"1","ed":' + b"[" * 50_000},
+    ],
+)
+def test_what_nests_without_end_is_refused(one):
+    """In brackets as in JSON, and it says so."""
+    with pytest.raises(wire.Malformed, match="nested deeper than 8"):
+        wire.decode(hit(None, **one))
+
+
+def test_brackets_may_nest_as_deeply_as_json():
+    """No deeper key of a form is lost."""
+    (found,) = wire.decode(hit(None, method="GET", query=b"tid=1&ed[a][b][c][d][e][f][g]=1"))
+    assert found.ed == {"a": {"b": {"c": {"d": {"e": {"f": {"g": "1"}}}}}}}
+
+
 def test_ten_thousand_parameters_are_refused():
     """Before they cost anything."""
     with pytest.raises(wire.Malformed, match="parameters"):

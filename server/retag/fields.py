@@ -5,6 +5,7 @@ https://help.pinterest.com/en/business/article/add-event-codes has the field nam
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 from retag import scrub
 
-MOST_KEYS, MOST_ITEMS, KEY_LIMIT = 64, 100, 100
+MOST_KEYS, MOST_ITEMS = 64, 100
 EVENT_IDS = ("event_id", "eventID", "eid")
 PLACEHOLDERS = frozenset(("", "undefined", "null", "nan", "none", "n/a"))
 LONGEST_PLACEHOLDER = 12
@@ -62,19 +63,27 @@ def event_id(data: dict[str, Any]) -> str:
         if isinstance(value, str | int) and not isinstance(value, bool):
             text = str(value).strip()[:256]
             if text.lower() not in PLACEHOLDERS:
-                return text
+                return named(text)
     return ""
 
 
 def clean(data: dict[str, Any]) -> dict[str, Any]:
-    """Event data as it is kept: at most MOST_KEYS keys, what is nothing left out."""
+    """Event data as it is kept: MOST_KEYS keys, what is nothing left out; errors.Invalid when too deep."""
+    return _clean(data, READERS)
+
+
+def _clean(data: dict[str, Any], readers: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in data.items():
-        kept = READERS[key](value) if key in READERS else plain(value)
-        if "[" in key and (match := INDEXED.fullmatch(key)):
+        if key in readers:
+            kept = readers[key](value)
+        elif "[" in key and (match := INDEXED.fullmatch(key)):
             _indexed(found, match[1], value)
-        elif kept is not None:
-            found[key if len(key) <= KEY_LIMIT else key[:KEY_LIMIT]] = kept
+            continue
+        else:
+            kept, key = plain(value), scrub.key(key)
+        if kept is not None:
+            found[key] = kept
             if len(found) >= MOST_KEYS:
                 break
     return found
@@ -100,7 +109,7 @@ def listed(value: Any) -> list[Any]:
 
 def items(value: Any) -> list[dict[str, Any]] | None:
     """Line items: cleaned objects, at most MOST_ITEMS; None for none."""
-    return [clean(one) for one in listed(value)[:MOST_ITEMS] if isinstance(one, dict)] or None
+    return [_clean(one, OF_ITEMS) for one in listed(value)[:MOST_ITEMS] if isinstance(one, dict)] or None
 
 
 def whole(value: Any) -> int | None:
@@ -116,12 +125,29 @@ def name(value: Any) -> Any:
     return plain(value)
 
 
+def id_of(value: Any) -> Any:
+    """The id of an order or product, or several: sixteen digits are no card here, and each is its own."""
+    if isinstance(value, list):
+        return [kept for one in value[:MOST_ITEMS] if (kept := id_of(one)) is not None] or None
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return plain(value)
+    text = str(value).strip()[: scrub.TEXT_LIMIT]
+    return None if text.lower() in PLACEHOLDERS else named(text)
+
+
+def named(text: str) -> str:
+    """An id as it is; one that holds an e-mail address as its digest, since two must not become one."""
+    if ("@" in text or "%" in text) and scrub.EMAIL.search(text):
+        return "sha256-" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+    return text
+
+
 def plain(value: Any) -> Any:
     """Any other value as it is kept: masked, finite, nothing for a placeholder."""
     if isinstance(value, str):
         if len(value) <= LONGEST_PLACEHOLDER and value.strip().lower() in PLACEHOLDERS:
             return None
-        return scrub.text(value[: scrub.TEXT_LIMIT])
+        return scrub.cut(value)
     if isinstance(value, int) and abs(value) > 1 << 53:
         return str(value)[: scrub.TEXT_LIMIT]
     return scrub.data(value) if value or isinstance(value, int | float) else None
@@ -134,9 +160,11 @@ def nothing(_: Any) -> None:
 READERS: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("value", "product_price", "predicted_ltv"), number),
     **dict.fromkeys(("order_quantity", "product_quantity", "num_items"), whole),
-    **dict.fromkeys(("order_id", "product_id", "product_variant_id"), name),
+    **dict.fromkeys(("order_id", "product_id", "product_variant_id"), id_of),
     **dict.fromkeys(("currency", "promo_code", "coupon"), name),
     **dict.fromkeys(EVENT_IDS, nothing),
     "line_items": items,
 }
 """How a known key's value is read; any other is `plain`."""
+OF_ITEMS = {key: reader for key, reader in READERS.items() if reader is not items}
+"""An item holds no items."""

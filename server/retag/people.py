@@ -122,7 +122,8 @@ def maid(text: str) -> str | None:
 
 def click(text: str) -> str | None:
     """A click id as it came."""
-    return text if CLICK.fullmatch(text) and not is_junk(text.lower()) else None
+    masked = "%40" in text  # an e-mail address is no click id
+    return text if CLICK.fullmatch(text) and not masked and not is_junk(text.lower()) else None
 
 
 READERS: Mapping[str, Callable[[str], str | None]] = {

@@ -20,13 +20,17 @@ STRANGE = (
     "This event has a non-standard name and is currently being labeled as an 'Unknown' event. "
     "Use a supported conversion event_name, for example checkout."
 )
+OBJECTED = "The person opted out (opt_out, or opt_out_type LDP): the event was not stored."
 ITEM = {"id": "product_id", "item_name": "product_name", "item_category": "product_category"} | {
     "item_brand": "product_brand", "item_price": "product_price", "quantity": "product_quantity",
 }  # fmt: skip
 
 
 class Result(msgspec.Struct, frozen=True):
-    """One event's fate: the event, or an error that names the field; and a warning, '' for none."""
+    """One event's fate: the event, or an error that names the field; and a warning, '' for none.
+
+    Neither event nor error: it says itself that its person objects, and was not stored.
+    """
 
     event: Event | None = None
     error: str = ""
@@ -37,7 +41,9 @@ def server_events(account: int, body: bytes, received: int, entropy: bytes) -> l
     """Every event of a batch, in order; errors.Invalid when the body is no batch. `entropy`: 16 bytes."""
     try:
         given = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+    except RecursionError:
+        raise errors.Invalid("body", f"is nested deeper than {scrub.DEPTH}: send it flatter") from None
+    except (msgspec.DecodeError, UnicodeError, ValueError):
         raise errors.Invalid("body", "is not valid JSON") from None
     data = given.get("data") if isinstance(given, dict) else None
     if not isinstance(data, list) or not 1 <= len(data) <= MOST:
@@ -57,10 +63,12 @@ def _result(account: int, one: Any, received: int, entropy: bytes) -> Result:
     error = _error(one, received)
     if error:
         return Result(error=error)
+    if _objects(one):
+        return Result(warning=OBJECTED)
     try:
         event = _event(account, one, received, entropy)
-    except RecursionError:
-        return Result(error="The event is nested too deeply.")
+    except errors.Invalid as nested:
+        return Result(error=f"custom_{nested}.")
     return Result(event=event, warning=_warning(one))
 
 
@@ -84,7 +92,14 @@ def _error(one: dict[str, Any], received: int) -> str:
         return "event_time cannot be in the future."
     if not isinstance(user, dict) or not _identified(user):
         return "user_data must hold em, hashed_maids, or client_ip_address with client_user_agent."
-    return "opt_out is set: the event was not stored." if one.get("opt_out") is True else ""
+    return ""
+
+
+def _objects(one: dict[str, Any]) -> bool:
+    """`opt_out`, or limited data processing, as for the tag's own events."""
+    custom = one.get("custom_data")
+    limited = custom.get("opt_out_type") if isinstance(custom, dict) else None
+    return one.get("opt_out") is True or (limited is not None and "LDP" in str(limited))
 
 
 def _identified(user: dict[str, Any]) -> bool:

@@ -19,7 +19,8 @@ MOST_PARAMS = 1000
 MOST_EVENTS = 100
 DEPTH = 8
 PARTS = ("ed", "pd", "ad")
-BRACKETS = re.compile(r"(ed|pd|ad)?((?:\[[^\[\]]{0,100}\]){1,4})", re.DOTALL)
+BRACKETS = re.compile(r"(ed|pd|ad)?((?:\[[^\[\]]{0,100}\])+)", re.DOTALL)
+TOO_DEEP = f"nested deeper than {DEPTH}: send the data flatter"
 
 
 class Beacon(msgspec.Struct, gc=False):
@@ -64,10 +65,12 @@ def parse(text: bytes | str) -> Any:
     """Strict JSON: UTF-8, no NaN, bounded depth; raises Malformed."""
     try:
         found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError, OverflowError):
+    except RecursionError:
+        raise Malformed(TOO_DEEP) from None
+    except (msgspec.DecodeError, UnicodeError, ValueError, OverflowError):
         raise Malformed("the body is not valid JSON") from None
     if not shallow_text(text) and not shallow(found, DEPTH):
-        raise Malformed(f"nested deeper than {DEPTH}")
+        raise Malformed(TOO_DEEP)
     return found
 
 
@@ -90,7 +93,7 @@ def shallow(value: Any, depth: int) -> bool:
 
 
 def form(encoded: bytes) -> dict[str, Any]:
-    """A query or form body as nested objects; raises Malformed for too many parameters."""
+    """A query or form body as nested objects; raises Malformed for too many parameters, or too deep ones."""
     pairs = encoded.decode("latin-1").split("&")
     if len(pairs) > MOST_PARAMS:
         raise Malformed(f"more than {MOST_PARAMS} parameters")
@@ -110,6 +113,8 @@ def _put(found: dict[str, Any], name: str, value: str) -> None:
         return
     place = found.setdefault(match[1] or "ed", {})
     *path, last = re.findall(r"\[([^\[\]]*)\]", match[2])
+    if len(path) >= DEPTH - 1:
+        raise Malformed(TOO_DEEP)
     for key in path:
         if not isinstance(place, dict):
             return
