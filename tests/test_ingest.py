@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hits import ACCOUNT, ENTROPY, KEYS, NOW, TAG, door, hit
-from retag import identity, ingest
+from retag import errors, identity, ingest
 from retag.events import OUTCOMES
 from retag.ingest import Door
 from retag.keyring import Keyring
@@ -196,7 +196,6 @@ def server(**changes):
         ({"event_time": True}, "event_time"),
         ({"user_data": {}}, "user_data"),
         ({"user_data": {"client_ip_address": "1.2.3.4"}}, "user_data"),
-        ({"opt_out": True}, "opt_out"),
     ],
 )
 def test_a_server_event_is_refused_by_the_name_of_its_field(changes, word):
@@ -204,6 +203,44 @@ def test_a_server_event_is_refused_by_the_name_of_its_field(changes, word):
     result = server(**changes)
     assert result.event is None
     assert word in result.error
+
+
+@pytest.mark.parametrize("changes", [{"opt_out": True}, {"custom_data": {"opt_out_type": "LDP"}}])
+def test_a_server_event_of_one_who_objects_is_no_error_and_is_not_stored(changes):
+    """As the tag's own with `opt_out_type` is not."""
+    result = server(**changes)
+    assert (result.event, result.error) == (None, "")
+    assert "opted out" in result.warning
+
+
+def deep(levels):
+    value = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def test_a_server_event_that_nests_without_end_is_refused_alone():
+    """Its neighbours are stored; so is what nests as deeply as anybody needs."""
+    assert server(custom_data=deep(8)).event is not None
+    for nested in (deep(10), {"line_items": [{"line_items": [deep(20)]}]}, {"contents": [{"x": deep(20)}]}):
+        assert "nested deeper than 8" in server(custom_data=nested).error
+    with pytest.raises(errors.Invalid, match="nested deeper"):
+        ingest.server_events(ACCOUNT, b'{"data":' + b"[" * 100_000, NOW, ENTROPY)
+
+
+def test_nothing_of_an_erased_visitor_is_kept_apart():
+    """A robot with the cookie of one who was erased is erased."""
+    one = Door({TAG: Tag(TAG, ACCOUNT)}, RING, banned=lambda _: "erased")
+    cookie = f"__Host-retag={RING.visitor(ACCOUNT).sign(SOMEBODY)}"
+    intake = one.take(hit({"ad": {"webdriver": True}}, cookie=cookie), ENTROPY)
+    assert (intake.outcomes, intake.apart) == ({"erased": 1}, ())
+
+
+def test_what_is_kept_apart_says_why():
+    """So that a shop can look at what it does not count."""
+    (event,) = take({"ad": {"webdriver": True}}).apart
+    assert json.loads(event.context)["apart"] == "navigator.webdriver"
 
 
 def test_a_server_event_is_read_in_the_tags_terms():

@@ -33,6 +33,7 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
     """What one request holds. `outcomes` counts refusals and `apart`; `events` count once they are on disk.
 
     `landings` are the clicks on pins that brought these events: stored with them, none of the page's own.
+    `faults` counts parts of stored events (`ed`, `pd`, `ad`) that could not be read and were left out.
     `fresh` is whether the visitor was minted for this request; `forget` whether the browser should drop it.
     """
 
@@ -44,6 +45,7 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
     visitor: bytes | None = None
     fresh: bool = False
     tag: Tag | None = None
+    faults: int = 0
     forget: bool = False
 
 
@@ -100,10 +102,11 @@ class Door:
         landings: dict[str, Event] = {}
         outcomes: dict[str, int] = {}
         reasons: list[str] = []
+        faults = 0
         wanted = hit.path[:2] == "/v"
         for beacon in beacons:
             refused = check(Case(hit, beacon, tag, device, self.policy))
-            if refused is None and gone is not None:
+            if gone is not None and (refused is None or refused[0] == "bot"):
                 refused = (gone, "the visitor was erased" if gone == "erased" else "the visitor objected")
             if refused is None and beacon.tag != beacons[0].tag:
                 refused = ("malformed", "one request serves one tag")
@@ -111,15 +114,18 @@ class Door:
                 event = self._event(hit, tag, beacon, visitor, device) if wanted else None
                 if wanted and event is None:
                     refused = ("malformed", "the event's name must be 1 to 100 of A-Z a-z 0-9 _ -")
+                elif event is not None and refused is not None:
+                    apart.append(kept_apart(event, refused[1]))
                 elif event is not None:
-                    (apart if refused else events).append(event)
+                    events.append(event)
                     came = landing.click(event, _address(hit, beacon)) if tag.pin_clicks else None
-                    if came is not None and not refused:
+                    if came is not None:
                         landings[came.event_id] = came
             if refused is not None:
                 outcomes[refused[0]] = outcomes.get(refused[0], 0) + 1
                 reasons.append(refused[1])
             elif beacon.faults:
+                faults += beacon.faults
                 reasons.append("ed, pd or ad could not be read and was left out")
         known = bool(events) or (not wanted and not outcomes)
         return Intake(
@@ -131,6 +137,7 @@ class Door:
             visitor=visitor if known else None,
             fresh=fresh and known,
             tag=tag,
+            faults=faults,
             forget=gone == "erased" or (hit.cookie != "" and "no_consent" in outcomes and withdrawn(beacons)),
         )
 
@@ -191,6 +198,12 @@ class Door:
         if beacon.consent is not None:
             context["consent"] = str(beacon.consent)[:20]
         return msgspec.json.encode(context)
+
+
+def kept_apart(event: Event, reason: str) -> Event:
+    """The event with the reason why it does not count, as the table of those has it."""
+    context = msgspec.json.decode(event.context) if event.context else {}
+    return msgspec.structs.replace(event, context=msgspec.json.encode({**context, "apart": reason}))
 
 
 def _address(hit: Hit, beacon: Beacon) -> str:

@@ -22,6 +22,8 @@ BY_ADDRESS = Rate(burst=600, per_second=60)
 """Requests: an office or a mobile carrier's gateway browses well within it."""
 BY_VISITOR = Rate(burst=300, per_second=10)
 """Events: nobody clicks ten times a second for long."""
+BY_HOUR = Rate(burst=3_000, per_second=3_000 / 3_600)
+"""Events of a visitor: no person does something every second for an hour."""
 
 
 class Buckets:
