@@ -22,6 +22,7 @@ from retag.store.reader import Reader
 from retag.upkeep import Upkeep
 from retag.web import api, tagfile
 from retag.web.api import export_links, exports, raw_events
+from retag.web.arrivals import Arrivals
 from retag.web.mine import Personal
 
 
@@ -79,7 +80,9 @@ async def running(
     )
     state = app.state
     state.settings = Settings.load({}, database=f"sqlite:///{path}", **settings)
-    state.journal, state.reader = Journal(SqliteStore(path)), Reader(path)
+    state.arrivals = Arrivals()
+    state.journal = Journal(SqliteStore(path), on_folded=state.arrivals.folded)
+    state.reader = Reader(path)
     state.journal.start()
     state.door = ingest.Door({}, Keyring(keys))
     state.tag_file = tagfile.TagFile()

@@ -112,6 +112,46 @@ async def test_metrics_count_each_event_once(tmp_path: pathlib.Path) -> None:
             assert f'retag_events_total{{outcome="{name}"}} {count}.0' in found
 
 
+async def test_what_an_event_lost_on_its_way_is_counted(tmp_path: pathlib.Path) -> None:
+    """Masked texts and unread parts, in the metrics and in the console's feed."""
+    async with standing(tmp_path) as door:
+        data = {"note": "ann@mail.example or bob@mail.example", "card": "4111 1111 1111 1111"}
+        await door.beacon({"ed": data, "ad": {"title": "eyJhbGciOiJIUzI1.eyJzdWIiOiIx", "loc": SHOP}})
+        await door.beacon({"ed": "{"}, {"pd": "[", "ad": "nul"})
+        await door.api("POST", "/events", json={"data": [server_event(search_string="ann@mail.example")]})
+        found = (await door.client.get("/metrics")).text
+        for what, count in {"email": 3, "card": 1, "token": 1, "unread": 3}.items():
+            assert f'retag_lost_total{{what="{what}"}} {count}.0' in found
+        feed = await door.client.get("/console/feed", headers={"authorization": f"Bearer {door.key}"})
+        assert feed.json()["lost"] == {"email": 3, "card": 1, "token": 1, "unread": 3}
+
+
+def server_event(**custom: Any) -> dict[str, Any]:
+    return {
+        "event_name": "search", "action_source": "web", "event_time": int(time.time()) - 1, "event_id": "s",
+        "user_data": {"em": ["411e44ce1261728ffd2c0686e44e3fffe413c0e2c5adc498bc7da883d476b9c8"]},
+        "custom_data": custom,
+    }  # fmt: skip
+
+
+async def test_a_servers_events_are_counted_and_shown_like_a_pages(tmp_path: pathlib.Path) -> None:
+    """Each in one outcome: in the header, in the metrics and in the console; a test's are in none."""
+    async with standing(tmp_path) as door:
+        events = [server_event(), {"event_name": "search"}, server_event() | {"opt_out": True}]
+        await door.api("POST", "/events?test=true", json={"data": events})
+        answer = await door.api("POST", "/events", json={"data": events})
+        assert outcome(answer) == "accepted=1, malformed=1, opted_out=1"
+        assert [one["status"] for one in answer.json()["events"]] == ["processed", "failed", "processed"]
+        assert answer.json()["num_events_processed"] == 2
+        found = (await door.client.get("/metrics")).text
+        for name in ("accepted", "malformed", "opted_out"):
+            assert f'retag_events_total{{outcome="{name}"}} 1.0' in found
+        feed = await door.client.get("/console/feed", headers={"authorization": f"Bearer {door.key}"})
+        (shown,) = feed.json()["arrivals"]
+        assert (shown["events"], shown["tag"]) == (["search"], "")
+        assert "action_source is missing" in shown["reasons"][0]
+
+
 async def test_a_paused_tag_and_a_foreign_page_are_refused(tmp_path: pathlib.Path) -> None:
     """A change through the API holds for the next beacon."""
     async with standing(tmp_path) as door:

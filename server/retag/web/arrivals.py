@@ -1,7 +1,8 @@
 """What became of what arrived: a count for each outcome, and the last hundred arrivals for the console.
 
 An event that was acknowledged is counted when the fold has settled it, as accepted, duplicate or quarantined;
-any other at once. So every event is counted exactly once.
+any other at once. So every event is counted exactly once. What an event lost on its way is counted too: texts
+that were masked, and parts that could not be read.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from typing import Any
 
 import msgspec
 
+from retag import scrub
 from retag.events import OUTCOMES
 from retag.ingest import Intake
 from retag.store.protocol import Folded
 
 KEPT = 100
+UNREAD = "unread"
+"""A part of an event (`ed`, `pd`, `ad`) that could not be read, and so was left out."""
 SETTLED = {"counted": "accepted", "repeated_order": "duplicate", "not_purchase": "accepted"}
 """The outcome of a standing, where it is called otherwise."""
 
@@ -38,6 +42,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
+        self.lost: dict[str, int] = dict.fromkeys((*scrub.MASKS, UNREAD), 0)
         self.seen = 0
         self._ring: deque[tuple[int, int, Intake, dict[str, int]]] = deque(maxlen=KEPT)
 
@@ -48,6 +53,11 @@ class Arrivals:
         for name, count in outcomes.items():
             if name != "accepted":
                 self.counts[name] += count
+        self.lost[UNREAD] += intake.faults
+        for event in (*intake.events, *intake.apart) if intake.apart else intake.events:
+            if b"[" in event.data or b"[" in event.context or "[" in event.url:
+                for name in scrub.masks(b"".join((event.data, event.context, event.url.encode()))):
+                    self.lost[name] += 1
 
     def folded(self, folded: Folded) -> None:
         """What the fold settled, by standing."""
@@ -67,7 +77,7 @@ def worded(number: int, at: int, intake: Intake, outcomes: dict[str, int]) -> Ar
         number=number,
         at=at,
         account=tag.account if tag else 0,
-        tag=str(tag.id) if tag else "",
+        tag=str(tag.id) if tag and tag.id else "",
         events=tuple(event.name for event in events[:20]),
         url=events[0].url.partition("?")[0][:200] if events else "",
         outcomes=outcomes,

@@ -56,7 +56,7 @@ class Console:
         return Response(self.html, media_type="text/html", headers=self.headers)
 
     async def feed(self, request: Request) -> Response:
-        """`{account, seen, counts, arrivals}`: arrivals after number `after`, oldest first."""
+        """`{account, seen, counts, lost, arrivals}`: arrivals after number `after`, oldest first."""
         try:
             caller = await auth.identify(request)
             await auth.require(request, "audiences:read", caller.account)
@@ -68,6 +68,7 @@ class Console:
             "account": str(caller.account),
             "seen": self.arrivals.seen,
             "counts": self.arrivals.counts,
+            "lost": self.arrivals.lost,
             "arrivals": msgspec.to_builtins(self.arrivals.since(number, caller.account)),
         }
         return reply(feed, {})

@@ -36,6 +36,12 @@ class Figures(Collector):
         for outcome, count in self.arrivals.counts.items():
             events.add_metric([outcome], count)
         yield events
+        lost = CounterMetricFamily(
+            "retag_lost", "Texts masked and parts unread, in events kept.", labels=["what"]
+        )
+        for what, count in self.arrivals.lost.items():
+            lost.add_metric([what], count)
+        yield lost
         for name, about, value in self._gauges():
             yield GaugeMetricFamily(name, about, value)
 

@@ -32,14 +32,26 @@ def closed(*allowed: str) -> msgspec.Meta:
 
 
 class Call:
-    """What a handler gets. `now` is UTC milliseconds at arrival; `body` the whole body, within its limit."""
+    """What a handler gets. `now` is UTC milliseconds at arrival; `body` the whole body, within its limit.
 
-    def __init__(self, request: Request, account: int, caller: auth.Caller, body: bytes, now: int) -> None:
+    `headers` are the answer's: a handler may add some.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        account: int,
+        caller: auth.Caller,
+        body: bytes,
+        now: int,
+        headers: dict[str, str],
+    ) -> None:
         self.request = request
         self.account = account
         self.caller = caller
         self.body = body
         self.now = now
+        self.headers = headers
         self.state: Any = request.app.state
 
     def id(self, name: str) -> int:
@@ -126,7 +138,7 @@ class Endpoint:
             headers.update(allowance.headers())
             check(allowance)
         body = await read_body(request, row.limit)
-        return await row.handler(Call(request, account, caller, body, now))
+        return await row.handler(Call(request, account, caller, body, now, headers))
 
     async def _admit(self, request: Request, scope: str, account: int, now: int) -> auth.Caller:
         """A wrong key costs its address an allowance, so that nobody guesses at leisure."""

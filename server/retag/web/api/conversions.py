@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from retag import ingest
+from retag import errors, ingest
+from retag.ingest import Intake, Tag
 from retag.web.api.call import Call
+from retag.web.outcomes import outcome_line
 
 LIMIT = 8 << 20
 SMALL = 16 << 10
@@ -47,13 +49,36 @@ async def send(call: Call) -> EventsAnswer:
         results = ingest.server_events(call.account, call.body, call.now, entropy)
     else:
         results = await asyncio.to_thread(ingest.server_events, call.account, call.body, call.now, entropy)
-    accepted = tuple(result.event for result in results if result.event is not None)
-    if not test and accepted:
-        await call.state.journal.append(accepted, ())
-    answers = [EventAnswer(*answer(result)) for result in results]
-    return EventsAnswer(len(answers), len(accepted), answers)
+    intake = intake_of(call.account, results)
+    if not test:
+        await store(call, intake)
+    answers = [EventAnswer("failed" if one.error else "processed", one.error, one.warning) for one in results]
+    return EventsAnswer(len(answers), len(answers) - intake.outcomes.get("malformed", 0), answers)
 
 
-def answer(result: ingest.Result) -> tuple[str, str, str]:
-    """status, error message, warning message."""
-    return ("processed" if result.event is not None else "failed", result.error, result.warning)
+def intake_of(account: int, results: list[ingest.Result]) -> Intake:
+    """The batch as the door would have it: what is to be stored, and what became of the rest."""
+    events = tuple([one.event for one in results if one.event is not None])
+    errors = [one.error for one in results if one.error]
+    outcomes = {"malformed": len(errors), "opted_out": len(results) - len(events) - len(errors)}
+    return Intake(
+        events=events,
+        outcomes={name: count for name, count in outcomes.items() if count},
+        reasons=tuple(dict.fromkeys(errors)),
+        tag=Tag(0, account),
+    )
+
+
+async def store(call: Call, intake: Intake) -> None:
+    """Commit, and count each event once, as the door does; errors.Overloaded when nothing was stored."""
+    many = len(intake.events)
+    try:
+        if many:
+            await call.state.journal.append(intake.events, ())
+    except (errors.Overloaded, errors.Poison) as error:
+        outcomes = {str(error.outcome): many + sum(intake.outcomes.values())}
+        call.state.arrivals.note(call.now, intake, outcomes)
+        raise
+    outcomes = {"accepted": many, **intake.outcomes} if many else intake.outcomes
+    call.state.arrivals.note(call.now, intake, outcomes)
+    call.headers["retag-outcome"] = outcome_line(outcomes).decode()

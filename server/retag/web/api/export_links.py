@@ -102,7 +102,7 @@ async def _admitted(request: Request) -> Call:
     known = "SELECT 1 FROM api_key WHERE prefix = ? AND account = ? AND revoked IS NULL"
     if await request.app.state.reader.one(known, (key, account)) is None:
         raise errors.Forbidden(ENDED)
-    return Call(request, account, Caller(f"link of {key}", account, frozenset()), b"", now)
+    return Call(request, account, Caller(f"link of {key}", account, frozenset()), b"", now, {})
 
 
 async def downloads(call: Call) -> DownloadPage:
