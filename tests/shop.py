@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from retag import ingest
 from retag.journal import Journal
 from retag.keyring import Keyring
+from retag.server_side import nowhere
 from retag.settings import Settings
 from retag.store import registry, sqlite
 from retag.store.engine import SqliteStore
@@ -80,7 +81,7 @@ async def running(
     )
     state = app.state
     state.settings = Settings.load({}, database=f"sqlite:///{path}", **settings)
-    state.arrivals = Arrivals()
+    state.arrivals, state.country_of = Arrivals(), nowhere
     state.journal = Journal(SqliteStore(path), on_folded=state.arrivals.folded)
     state.reader = Reader(path)
     state.journal.start()

@@ -21,6 +21,7 @@ from retag.ingest import Door
 from retag.journal import Journal
 from retag.keyring import Keyring
 from retag.screen import Policy, Tag
+from retag.server_side import nowhere
 from retag.settings import Settings
 from retag.store import registry
 from retag.store.engine import SqliteStore
@@ -32,6 +33,7 @@ from retag.web.api import export_links, exports, raw_events
 from retag.web.arrivals import Arrivals
 from retag.web.collect import PATHS, Collect
 from retag.web.console import Console
+from retag.web.countries import Countries
 from retag.web.gate import Gate
 from retag.web.health import Health
 from retag.web.letters import Letters
@@ -110,6 +112,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
     """Everything that runs, each with its end pushed on the stack."""
     settings: Settings = state.settings
+    state.country_of = Countries(settings.countries).of if settings.countries else nowhere
     state.journal.start()
     stack.push_async_callback(state.journal.close)
     stack.push_async_callback(state.reader.close)
@@ -136,7 +139,7 @@ def compose_door(state: Any, tags: dict[int, Tag], keys: list[bytes]) -> None:
     policy = Policy(dnt=settings.dnt, internal=settings.internal)
     door = state.door = Door(tags, ring, policy, state.store.banned)
     answers = Answers(door, Letters(ring))
-    peers = Peers(settings.trusted_proxies)
+    peers = Peers(settings.trusted_proxies, state.country_of)
     state.collect = Collect(door, state.journal, state.gate, peers, answers, state.arrivals)
 
 

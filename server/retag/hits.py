@@ -33,3 +33,5 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
     secure: bool = False
     address: str = ""
     """The client's address, after trusted proxies. It is never stored."""
+    country: str = ""
+    """Where that address is: two capital letters, '' when it is not known."""

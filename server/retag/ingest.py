@@ -175,7 +175,7 @@ class Door:
             url=scrub.url(address, tag.params),
             data=msgspec.json.encode(data) if data else b"",
             people=msgspec.json.encode(shown) if shown else b"",
-            context=self._context(beacon, device, tag.params),
+            context=self._context(hit, beacon, device, tag.params),
         )
 
     def _name(self, given: str) -> str | None:
@@ -184,9 +184,11 @@ class Door:
             self._names[given] = name
         return name
 
-    def _context(self, beacon: Beacon, device: Device, params: frozenset[str]) -> bytes:
+    def _context(self, hit: Hit, beacon: Beacon, device: Device, params: frozenset[str]) -> bytes:
         ad = beacon.ad
         context: dict[str, Any] = {"device": device.kind}
+        if country := hit.country or people.country(beacon.pd.get("country")):
+            context["country"] = country
         if isinstance(ad.get("ref"), str) and ad["ref"]:
             context["ref"] = scrub.url(ad["ref"], params)
         for name, key in (("title", "title"), ("lang", "language")):

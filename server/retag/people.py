@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from string import ascii_lowercase
 from typing import Any
 
 KINDS: Mapping[str, int] = {
@@ -24,6 +25,7 @@ HEX = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}")
 EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]{1,64}@[^@\s<>,;:\"()\[\]]{1,190}\.[^@\s<>,;:\"()\[\]]{2,63}")
 MAID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 CLICK = re.compile(r"[A-Za-z0-9_.~%=+/-]{8,300}")
+COUNTRY = re.compile(r"[a-z]{2}")
 STRENGTH: Mapping[int, int] = {5: 0, 3: 1, 1: 2, 2: 3, 4: 4, 6: 5, 7: 6, 8: 7, 9: 8}
 """Which kind decides whose an event is: the least first."""
 MOST = 10
@@ -126,11 +128,19 @@ def click(text: str) -> str | None:
     return text if CLICK.fullmatch(text) and not masked and not is_junk(text.lower()) else None
 
 
+PAIRS = [a + b for a in ascii_lowercase for b in ascii_lowercase]
+BY_DIGEST = {sha256(pair): pair.upper() for pair in PAIRS}
 READERS: Mapping[str, Callable[[str], str | None]] = {
     "em": email, "ph": phone, "external_id": external, "hashed_maids": maid, "click_id": click,
     "gclid": click, "fbclid": click, "ttclid": click, "msclkid": click,
 }  # fmt: skip
 SPELLINGS = {**{name: name for name in KINDS}, "email": "em", "phone": "ph", "epik": "click_id"}
+
+
+def country(value: Any) -> str:
+    """Two capital letters of a country as it is said: plain, or as the digest of two small ones; else ''."""
+    text = next(iter(_texts(value)), "").strip().lower() if value else ""
+    return BY_DIGEST.get(text, text.upper() if COUNTRY.fullmatch(text) else "")
 
 
 def identifiers(given: Mapping[str, Any]) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ https://developers.pinterest.com/docs/api/v5/events-create
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from retag.events import KNOWN, PLATFORMS, SOURCES, Event, canonical
 MOST = 1000
 PLATFORM = {"web": "web", "app_android": "mobile", "app_ios": "mobile", "offline": "offline"}
 SECOND = 1000
+CountryOf = Callable[[str], str]
 SUPPORT = "We highly recommend this on all events. It may improve reporting performance such as ROAS/CPA."
 STRANGE = (
     "This event has a non-standard name and is currently being labeled as an 'Unknown' event. "
@@ -37,8 +39,18 @@ class Result(msgspec.Struct, frozen=True):
     warning: str = ""
 
 
-def server_events(account: int, body: bytes, received: int, entropy: bytes) -> list[Result]:
-    """Every event of a batch, in order; errors.Invalid when the body is no batch. `entropy`: 16 bytes."""
+def nowhere(_: str) -> str:
+    """The country of an address, for who has no database of them."""
+    return ""
+
+
+def server_events(
+    account: int, body: bytes, received: int, entropy: bytes, country_of: CountryOf = nowhere
+) -> list[Result]:
+    """Every event of a batch, in order; errors.Invalid when the body is no batch. `entropy`: 16 bytes.
+
+    `country_of` says where an address is, in two capital letters.
+    """
     try:
         given = msgspec.json.decode(body)
     except RecursionError:
@@ -49,7 +61,7 @@ def server_events(account: int, body: bytes, received: int, entropy: bytes) -> l
     if not isinstance(data, list) or not 1 <= len(data) <= MOST:
         raise errors.Invalid("data", f"must be an array of 1 to {MOST} events")
     seed = int.from_bytes(entropy[:10], "big")
-    return [_result(account, one, received, _derived(seed, i)) for i, one in enumerate(data)]
+    return [_result(account, one, received, _derived(seed, i), country_of) for i, one in enumerate(data)]
 
 
 def _derived(seed: int, number: int) -> bytes:
@@ -57,7 +69,7 @@ def _derived(seed: int, number: int) -> bytes:
     return ((seed + number * 0x9E3779B97F4A7C15) % (1 << 80)).to_bytes(10, "big")
 
 
-def _result(account: int, one: Any, received: int, entropy: bytes) -> Result:
+def _result(account: int, one: Any, received: int, entropy: bytes, country_of: CountryOf) -> Result:
     if not isinstance(one, dict):
         return Result(error="An event must be an object.")
     error = _error(one, received)
@@ -66,7 +78,7 @@ def _result(account: int, one: Any, received: int, entropy: bytes) -> Result:
     if _objects(one):
         return Result(warning=OBJECTED)
     try:
-        event = _event(account, one, received, entropy)
+        event = _event(account, one, received, entropy, country_of)
     except errors.Invalid as nested:
         return Result(error=f"custom_{nested}.")
     return Result(event=event, warning=_warning(one))
@@ -116,7 +128,7 @@ def _warning(one: dict[str, Any]) -> str:
     return "; ".join([STRANGE, *found] if canonical(one["event_name"]) not in KNOWN else found)
 
 
-def _event(account: int, one: dict[str, Any], received: int, entropy: bytes) -> Event:
+def _event(account: int, one: dict[str, Any], received: int, entropy: bytes, country_of: CountryOf) -> Event:
     user = one["user_data"]
     custom = one.get("custom_data")
     data = _data(custom) if isinstance(custom, dict) else {}
@@ -124,6 +136,7 @@ def _event(account: int, one: dict[str, Any], received: int, entropy: bytes) -> 
     address = one.get("event_source_url")
     event_id = one.get("event_id")
     time = one["event_time"] * SECOND
+    country = _country(user, country_of)
     return Event(
         account=account,
         tag=0,
@@ -137,8 +150,14 @@ def _event(account: int, one: dict[str, Any], received: int, entropy: bytes) -> 
         url=scrub.url(address) if isinstance(address, str) else "",
         data=msgspec.json.encode(data) if data else b"",
         people=msgspec.json.encode(shown) if shown else b"",
-        context=b"",
+        context=msgspec.json.encode({"country": country}) if country else b"",
     )
+
+
+def _country(user: dict[str, Any], country_of: CountryOf) -> str:
+    address = user.get("client_ip_address")
+    found = country_of(address) if isinstance(address, str) and address else ""
+    return found or people.country(user.get("country"))
 
 
 def _data(custom: dict[str, Any]) -> dict[str, Any]:

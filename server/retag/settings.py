@@ -106,6 +106,11 @@ class Settings:
     internal: tuple[Network, ...] = setting(
         (), networks, "Your own networks, whose visits do not count: addresses or CIDR blocks, commas."
     )
+    countries: str = setting(
+        "",
+        str,
+        "A file in MaxMind's format (retag[countries]) by which events know their country; '' for none.",
+    )
     dnt: bool = setting(False, switch, "Whether `DNT: 1` opts out, as `Sec-GPC: 1` always does: on or off.")
     too_small: int = setting(100, between(0, 1_000_000), "An audience below this size has status TOO_SMALL.")
     queue: int = setting(20_000, between(1, 1_000_000), "Events that may wait for their commit; beyond: 503.")

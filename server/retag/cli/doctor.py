@@ -14,6 +14,7 @@ from retag.cli import database
 from retag.keyring import Keyring, WeakKeys
 from retag.settings import Settings
 from retag.store import registry, sqlite
+from retag.web.countries import Countries
 
 ABOUT = """Look for what keeps the tag from working well, and say what to do.
 
@@ -41,6 +42,11 @@ def of_settings(settings: Settings) -> Iterator[tuple[bool, str]]:
     """(must be mended, what and how)."""
     if not settings.trusted_proxies:
         yield False, "no proxy is trusted: behind one, address limits are off; set RETAG_TRUSTED_PROXIES"
+    if settings.countries:
+        try:
+            Countries(settings.countries)
+        except errors.Invalid as error:
+            yield True, str(error)
     if not settings.rate_limits:
         yield False, "rate limits are off: set RETAG_RATE_LIMITS=on outside load tests"
     if settings.public_url.startswith("http://"):

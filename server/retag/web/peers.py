@@ -7,6 +7,7 @@ from the right, and the first address that is no trusted proxy is the client. No
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import msgspec
 
@@ -46,20 +47,31 @@ class Client(msgspec.Struct, frozen=True):
     """Who asks: the address, whom a rate limit by address counts, and whether that is anybody in particular.
 
     `anyone` is true when the peer is loopback or private and no proxy is trusted: it may be a proxy that
-    speaks for everybody. `believed` is whether the peer's forwarding headers count.
+    speaks for everybody. `believed` is whether the peer's forwarding headers count. `country` is two capital
+    letters, '' when it is not known.
     """
 
     address: str
     block: str
     anyone: bool
     believed: bool
+    country: str = ""
 
 
 class Peers:
-    """Resolves a connection's peer and its forwarding header to the client; remembers the last few."""
+    """Resolves a connection's peer and its forwarding header to the client; remembers the last few.
 
-    def __init__(self, trusted: tuple[Network, ...], most: int = 4096) -> None:
+    `country_of` says where an address is.
+    """
+
+    def __init__(
+        self,
+        trusted: tuple[Network, ...],
+        country_of: Callable[[str], str] = lambda _: "",
+        most: int = 4096,
+    ) -> None:
         self.trusted = trusted
+        self._country_of = country_of
         self._most = most
         self._known: dict[tuple[str, str], Client] = {}
 
@@ -78,7 +90,9 @@ class Peers:
         believed = within(near, self.trusted)
         found = self._walk(near, forwarded) if believed else near
         anyone = not self.trusted and (found is None or not found.is_global)
-        return Client(str(found or ""), block(found) if found else "", anyone, believed)
+        if found is None:
+            return Client("", "", anyone, believed)
+        return Client(str(found), block(found), anyone, believed, self._country_of(str(found)))
 
     def _walk(self, address: Address | None, forwarded: str) -> Address | None:
         for hop in reversed(forwarded.split(",")[-LONGEST_CHAIN:]):

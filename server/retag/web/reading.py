@@ -77,6 +77,7 @@ def hit_of(scope: Scope, headers: dict[bytes, bytes], body: bytes, client: Clien
         host=get(b"host", b"").decode("latin-1"),
         secure=scheme == "https",
         address=client.address,
+        country=client.country,
     )
 
 

@@ -44,11 +44,11 @@ class EventsAnswer(msgspec.Struct):
 async def send(call: Call) -> EventsAnswer:
     """Store the good events and answer each one; `test=true` answers alike and stores nothing."""
     test = call.flag("test")
-    entropy = os.urandom(16)
+    given = (call.account, call.body, call.now, os.urandom(16), call.state.country_of)
     if len(call.body) <= SMALL:
-        results = ingest.server_events(call.account, call.body, call.now, entropy)
+        results = ingest.server_events(*given)
     else:
-        results = await asyncio.to_thread(ingest.server_events, call.account, call.body, call.now, entropy)
+        results = await asyncio.to_thread(ingest.server_events, *given)
     intake = intake_of(call.account, results)
     if not test:
         await store(call, intake)
