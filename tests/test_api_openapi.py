@@ -67,6 +67,29 @@ def test_every_operation_of_the_reference_is_there_with_its_fields(theirs, path,
     assert fields(answer(known), theirs) <= fields(answer(mine), ours)
 
 
+def test_a_servers_event_has_every_field_of_the_reference():
+    """Down to the person's data, the custom data and the items in it."""
+    ours = document(TABLE)
+    mine = resolved(body(ours["paths"]["/ad_accounts/{ad_account_id}/events"]["post"]), ours)
+    event = mine["properties"]["data"]["items"]["properties"]
+    assert {"event_name", "user_data", "custom_data"} <= set(event)
+    for name in REFERENCE.glob("events.json"):
+        theirs = json.loads(name.read_text())
+        known = resolved(body(theirs["paths"]["/ad_accounts/{ad_account_id}/events"]["post"]), theirs)
+        known = resolved(known["properties"]["data"]["items"], theirs)["properties"]
+        assert set(known) <= set(event)
+        custom = event["custom_data"]["anyOf"][0]["properties"]
+        assert fields(known["custom_data"], theirs) <= set(custom)
+        assert person(known["user_data"], theirs) <= set(event["user_data"]["properties"])
+        item = known["custom_data"]["properties"]["contents"]["items"]
+        assert fields(item, theirs) <= set(custom["contents"]["items"]["properties"])
+
+
+def person(schema, whole):
+    choices = resolved(schema, whole)["anyOf"]
+    return {name for one in choices for name in fields({"$ref": one["$ref"]}, whole)}
+
+
 def names(parameters, whole):
     follow = whole["components"]["parameters"]
     return {(follow[one["$ref"].rsplit("/", 1)[1]] if "$ref" in one else one)["name"] for one in parameters}

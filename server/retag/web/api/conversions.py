@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Annotated, Any
 
 import msgspec
 
 from retag import errors, ingest
 from retag.ingest import Intake, Tag
 from retag.web.api.call import Call
+from retag.web.api.event_schema import Events
 from retag.web.outcomes import outcome_line
 
 LIMIT = 8 << 20
@@ -24,7 +24,7 @@ SMALL = 16 << 10
 class EventsRequest(msgspec.Struct):
     """The body: 1 to 1,000 events. What an event may hold is `ingest.server_events`' to say."""
 
-    data: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=1000)]
+    data: Events
 
 
 class EventAnswer(msgspec.Struct):

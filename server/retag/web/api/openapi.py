@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from retag import __version__
-from retag.formats import FORMATS
+from retag.formats import FORMATS, Ndjson
 from retag.web.api.call import Row
 
 QUERY: dict[str, dict[str, Any]] = {
@@ -27,8 +27,16 @@ QUERY: dict[str, dict[str, Any]] = {
     "days": {"type": "integer", "minimum": 1, "maximum": 90, "default": 30, "description": "How far back."},
     "with": {"type": "string", "pattern": "^\\d+$", "description": "The other audience."},
     "fields": {"type": "string", "description": "Columns, separated by commas."},
-    "from": {"type": "integer", "description": "First time of arrival, UTC ms; a day ago by default."},
-    "to": {"type": "integer", "description": "Time of arrival to end before, UTC ms; now by default."},
+    "from": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "Arrived from then on, UTC ms; a day ago.",
+    },
+    "to": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "Arrived before, UTC ms; now.",
+    },
     "op": {"type": "string", "enum": ["add", "remove"], "description": "With since: one half of it."},
 }
 REFUSALS = {
@@ -40,6 +48,13 @@ REFUSALS = {
     "429": "Too many requests this minute.",
     "503": "Overloaded; Retry-After says when to come back.",
 }
+STREAMS: dict[str, dict[str, Any]] = {
+    "exports/create": {one.media_type.partition(";")[0]: {} for one in FORMATS.values()},
+    "events/export": {Ndjson.media_type: {}},
+}
+"""What is answered that is no JSON: media types by operation."""
+LATER = {"410": "Too old, or somebody in it was erased or opted out since: take a full export."}
+UNLIKE = {"409": "The audience is not of the type that this is for, or not yet ready for it."}
 PATTERNS = {
     "visitor": {"type": "string", "minLength": 1, "maxLength": 512},
     "export_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
@@ -94,12 +109,14 @@ def without_host(path: str) -> str:
 
 def operation(row: Row, known: dict[Any, Any]) -> dict[str, Any]:
     """One operation object."""
+    content = STREAMS.get(row.operation) or _json(known.get(row.gives, {}))
+    refusals = REFUSALS | (LATER if "export" in row.operation else UNLIKE if "audience" in row.path else {})
     given: dict[str, Any] = {
         "operationId": row.operation,
         "summary": row.summary,
         "parameters": [*map(_in_path, re.findall(r"{(\w+)", row.path)), *map(_in_query, row.query)],
-        "responses": {"200": {"description": "Success", "content": _json(known.get(row.gives, {}))}}
-        | {status: _refusal(why) for status, why in REFUSALS.items()},
+        "responses": {"200": {"description": "Success", "content": content}}
+        | {status: _refusal(why) for status, why in refusals.items()},
         "x-retag-scope": row.scope,
         "x-ratelimit-category": row.category,
     }
