@@ -5,8 +5,9 @@ BIN := .venv/bin
 
 .PHONY: run install test check clean
 
+# At a terminal the server is a job of its own, so that Ctrl-C reaches it alone: make would end by the signal.
 run: .venv/installed
-	@$(BIN)/retag serve
+	@case "$$(ps -o stat= -p $$$$ 2>/dev/null)" in *+*) trap '' TSTP; set -m; $(BIN)/retag serve ;; *) exec $(BIN)/retag serve ;; esac
 
 install: .venv/tested .venv-sdk/installed snippet/node_modules/installed
 
