@@ -19,8 +19,9 @@ DEADLINE_S = 20.0
 def served(app: Any) -> Iterator[tuple[str, int]]:
     """The app behind the hardened protocol, in a thread of its own: (host, port)."""
     addresses: list[str] = []
-    server = serving.Server(serving.config(app, "127.0.0.1", 0), on_start=addresses.append)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    server = serving.Server(serving.config(app), on_start=addresses.append)
+    socket = serving.bound("127.0.0.1", 0)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([socket])))
     thread.start()
     try:
         until(lambda: bool(addresses) or not thread.is_alive())

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import gc
 import logging
+import secrets
+import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from retag import errors
 from retag.ingest import Door
-from retag.journal import Journal
+from retag.journal import Journal, time_ms
 from retag.keyring import Keyring
 from retag.screen import Policy, Tag
 from retag.server_side import nowhere
@@ -26,6 +28,7 @@ from retag.settings import Settings
 from retag.store import registry
 from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
+from retag.store.sole import sole
 from retag.upkeep import Upkeep
 from retag.web import api, serving, shop, tagfile
 from retag.web.answers import Answers
@@ -71,7 +74,7 @@ def create(settings: Settings) -> Starlette:
     state.tag_file = file
     state.settings, state.arrivals, state.health, state.gate = settings, arrivals, health, gate
     state.store, state.journal, state.reader = store, journal, Reader(settings.path)
-    state.stopping = False
+    state.stopping, state.made, state.fault = False, None, None
     return app
 
 
@@ -100,11 +103,8 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             await opened(app.state, stack)
-        except errors.RetagError as error:
-            log.critical("%s", error)
-            raise
-        except Exception:
-            log.critical("cannot start", exc_info=True)
+        except Exception as error:
+            app.state.fault = error
             raise
         yield
 
@@ -113,9 +113,12 @@ async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
     """Everything that runs, each with its end pushed on the stack."""
     settings: Settings = state.settings
     state.country_of = Countries(settings.countries).of if settings.countries else nowhere
+    stack.enter_context(sole(settings.path))
     state.journal.start()
     stack.push_async_callback(state.journal.close)
     stack.push_async_callback(state.reader.close)
+    entropy = secrets.token_bytes(96)
+    state.made = await state.journal.write(lambda cn: registry.begin(cn, time_ms(), entropy))
     compose_door(state, *await state.journal.write(registry_of))
     await state.tag_file.keep(state)
     upkeep = Upkeep(state.journal, days=settings.retention_days)
@@ -143,13 +146,40 @@ def compose_door(state: Any, tags: dict[int, Tag], keys: list[bytes]) -> None:
     state.collect = Collect(door, state.journal, state.gate, peers, answers, state.arrivals)
 
 
-def serve(settings: Settings, on_start: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until SIGTERM or SIGINT; SystemExit when it cannot start. `on_start` is told the address."""
+def serve(settings: Settings, on_start: Callable[[str, Any], None] = lambda _, __: None) -> None:
+    """Serve until SIGTERM or SIGINT. `on_start` is told the address and the app's state.
+
+    Raises what keeps it from starting, before anything was answered.
+    """
     serving.log_to(sys.stderr, settings.log_level)
+    serving.allow_open_files()
     app = create(settings)
 
+    def start(address: str) -> None:
+        log.info("serving on %s", address)
+        on_start(address, app.state)
+
     def stop() -> None:
+        log.info("stopping")
         app.state.stopping = True
 
     gc.set_threshold(20_000, 20, 50)  # requests make no cycles: look for some now and then
-    serving.Server(serving.config(app, settings.host, settings.port), on_start, stop).run()
+    with listening(settings) as socket:
+        try:
+            serving.Server(serving.config(app), start, stop).run([socket])
+        except SystemExit:
+            raise app.state.fault or CannotServe("It could not start: the log says why.") from None
+    log.info("stopped")
+
+
+class CannotServe(errors.RetagError):
+    """The cause and the remedy, in one line."""
+
+
+def listening(settings: Settings) -> socket.socket:
+    """A socket on the settings' address. Raises CannotServe."""
+    try:
+        return serving.bound(settings.host, settings.port)
+    except OSError as error:
+        where = f"{settings.host} port {settings.port}"
+        raise CannotServe(f"{where}: {error.strerror}. {serving.remedy(error)}") from None

@@ -7,6 +7,7 @@ A setting is one field: its name in capitals after `RETAG_` is the variable, wit
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -54,13 +55,16 @@ def networks(text: str) -> tuple[Network, ...]:
 def database(text: str) -> str:
     """`sqlite:///relative/path` or `sqlite:////absolute/path`."""
     if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
-        raise ValueError("must be sqlite:///PATH")
+        raise ValueError("must be sqlite:///PATH, with a fourth slash before an absolute path")
     return text
 
 
 def address(text: str) -> str:
     """An http or https origin, with an optional path, without a final slash; '' for none."""
-    if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
+    parts = urlsplit(text)
+    if text and (
+        parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\"'<>\\?#]", text)
+    ):
         raise ValueError("must be like https://shop.example/retag")
     return text.rstrip("/")
 

@@ -21,7 +21,9 @@ T = TypeVar("T")
 def option(parser: argparse.ArgumentParser) -> None:
     """`--database`, else RETAG_DATABASE, else the default."""
     parser.add_argument(
-        "--database", metavar="URL", help="sqlite:///PATH (default: RETAG_DATABASE, or ./retag-data)"
+        "--database",
+        metavar="URL",
+        help="sqlite:///PATH (default: RETAG_DATABASE, or retag-data/retag.db here)",
     )
 
 
@@ -41,9 +43,11 @@ def opened(args: argparse.Namespace, make: bool = False) -> Iterator[sqlite3.Con
         path.parent.mkdir(parents=True, exist_ok=True)
     elif not path.exists():
         raise errors.NotFound(f"There is no database at {path}: run `retag init` first.")
-    with contextlib.closing(sqlite.connect(path)) as cn:
-        sqlite.migrate(cn)
-        yield cn
+    with contextlib.closing(sqlite.opened(path)) as cn:
+        try:
+            yield cn
+        except sqlite3.Error as error:
+            raise sqlite.unusable(path, error) from error
 
 
 def account(cn: sqlite3.Connection) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -60,13 +61,16 @@ def of_database(settings: Settings) -> Iterator[tuple[bool, str]]:
     if not path.exists():
         yield True, f"there is no database at {path}: run `retag init`"
         return
+    for each in (path, path.parent):
+        if not os.access(each, os.W_OK):
+            yield True, f"{each} cannot be written by this user: check its owner and rights"
     free = shutil.disk_usage(path.parent).free >> 20
     if free < settings.min_free_mb:
         yield True, f"{free} MB free on the disk: below {settings.min_free_mb} MB new events get 503"
     try:
         with contextlib.closing(sqlite.connect(path, readonly=True)) as cn:
             yield from of_rows(cn)
-    except errors.RetagError as error:
+    except (errors.RetagError, sqlite3.Error) as error:
         yield True, str(error)
 
 
@@ -74,6 +78,11 @@ def of_rows(cn: sqlite3.Connection) -> Iterator[tuple[bool, str]]:
     if found := sqlite.quick_check(cn):
         yield True, f"the database is damaged ({found}): restore a backup"
         return
+    if sqlite.version(cn) < max(sqlite.migrations()):
+        yield True, "the database is empty, or of an older Retag: `retag init` brings it up to this one"
+        return
+    if registry.account_id(cn) is None:
+        yield True, "the database has no ad account: run `retag init`"
     try:
         Keyring(registry.signing_keys(cn))
     except WeakKeys as error:

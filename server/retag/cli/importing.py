@@ -43,7 +43,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    renamed = dict(one.split("=", 1) for one in args.map if "=" in one)
+    if wrong := next((one for one in args.map if "=" not in one), None):
+        raise errors.Invalid("--map", f"{wrong} should read THEIRS=OURS, such as CustomerID=external_id")
+    renamed = dict(one.split("=", 1) for one in args.map)
     with database.opened(args) as cn:
         account = database.account(cn)
     now = database.now_ms()

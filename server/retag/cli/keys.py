@@ -17,7 +17,13 @@ ABOUT = """Make, list and revoke API keys.
     retag keys revoke PREFIX
 
 A key is shown once, when it is made; what is kept is its hash and its public prefix.
-Scopes: events:write, audiences:read, audiences:write, exports:read, admin (all of them)."""
+A running server knows it at once.
+
+Scopes: events:write      send events (the Conversions API)
+        audiences:read    see tags, audiences, customer lists and the console
+        audiences:write   make and change them
+        exports:read      download members, who are people
+        admin             everything, erasure and /metrics included"""
 
 
 def options(parser: argparse.ArgumentParser) -> None:

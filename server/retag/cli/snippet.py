@@ -27,7 +27,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    address = (args.address or database.settings(args).public_url or "http://127.0.0.1:8000").rstrip("/")
+    address = database.settings(args, public_url=args.address).public_url or "http://127.0.0.1:8000"
     now = database.now_ms()
     with database.opened(args) as cn:
         tags = registry.load_tags(cn)

@@ -54,13 +54,8 @@ class SqliteStore:
         if self.path.exists() and self.path.stat().st_size <= CHECKED_FIRST:
             self._check()
             if self.unsound:
-                raise sqlite.Unusable(f"{self.path}: is damaged ({self.unsound}). Restore a backup.")
-        self._cn = sqlite.connect(self.path)
-        try:
-            sqlite.migrate(self._cn)
-        except sqlite.Unusable as error:
-            self._cn.close()
-            raise sqlite.Unusable(f"{self.path}: {error}") from None
+                raise sqlite.Unusable(f"{self.path}: is damaged ({self.unsound}). {sqlite.DAMAGED}")
+        self._cn = sqlite.opened(self.path)
         self._cn.shifts = []
         self._desk = Desk()
         self._refresh()

@@ -46,7 +46,7 @@ def load(
     """
     row = cn.execute("SELECT list_type FROM customer_list WHERE id = ?", (list_id,)).fetchone()
     if row is None:
-        raise errors.NotFound(f"There is no customer list {list_id}: see `retag lists`.")
+        raise errors.NotFound(f"There is no customer list {list_id}: see `retag lists show`.")
     whole, found = records.Batch([], 0, {}), values(lines)
     while chunk := list(islice(found, CHUNK)):
         batch = records.digest(chunk, row[0])

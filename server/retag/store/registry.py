@@ -60,6 +60,11 @@ def init(cn: sqlite3.Connection, now: int, entropy: bytes) -> Made:
     return Made(str(account), str(tag), key)
 
 
+def begin(cn: sqlite3.Connection, now: int, entropy: bytes) -> Made | None:
+    """What `init` makes, in a database that has no account yet; else None."""
+    return init(cn, now, entropy) if account_id(cn) is None else None
+
+
 def account_id(cn: sqlite3.Connection) -> int | None:
     """The server's ad account, or None before `init`."""
     row = cn.execute("SELECT min(id) FROM account").fetchone()

@@ -39,11 +39,33 @@ class Unusable(RetagError):
     """The file cannot be served: the message is one line with the cause and the remedy."""
 
 
+BUSY = "Another program holds it: end that, or try again."
+DAMAGED = "Restore a backup."
+REMEDIES = {
+    sqlite3.SQLITE_BUSY: BUSY,
+    sqlite3.SQLITE_LOCKED: BUSY,
+    sqlite3.SQLITE_CANTOPEN: "Check that its folder exists and that this user may write there.",
+    sqlite3.SQLITE_READONLY: "Check that this user may write the file and its folder.",
+    sqlite3.SQLITE_FULL: "Make room on its disk.",
+    sqlite3.SQLITE_IOERR: "Its disk fails: see the system's log.",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: "Give the path of a Retag database, or of a new file.",
+}
+
+
+def unusable(path: str | Path, error: sqlite3.Error) -> Unusable:
+    """What SQLite said of a file, with the remedy."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return Unusable(f"{path}: {error}. {REMEDIES.get(code, 'Run `retag doctor`.')}")
+
+
 def connect(path: str | Path, readonly: bool = False) -> Connection:
     """A connection in autocommit mode with every pragma set; the schema is untouched.
 
     Raises Unusable when the file is no database, is locked for longer than BUSY_MS, or cannot be opened.
     """
+    if Path(path).is_dir():
+        raise Unusable(f"{path}: is a folder. Give the path of a file.")
     uri = Path(path).absolute().as_uri() + ("?mode=ro" if readonly else "?mode=rwc")
     try:
         cn = sqlite3.connect(
@@ -55,12 +77,17 @@ def connect(path: str | Path, readonly: bool = False) -> Connection:
             factory=Connection,
         )
     except sqlite3.Error as error:
-        raise Unusable(f"{path}: cannot be opened ({error}). Check that the folder exists.") from error
+        raise unusable(path, error) from error
     try:
+        if not readonly:
+            version(cn)  # before anything is set: a file of another application stays as it is
         _set_pragmas(cn, readonly)
+    except Unusable as error:
+        cn.close()
+        raise Unusable(f"{path}: {error}") from None
     except sqlite3.Error as error:
         cn.close()
-        raise Unusable(f"{path}: is no usable SQLite database ({error}). Restore a backup.") from error
+        raise unusable(path, error) from error
     return cn
 
 
@@ -81,6 +108,17 @@ def _set_pragmas(cn: sqlite3.Connection, readonly: bool) -> None:
     cn.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB if readonly else WRITER_CACHE_KIB}")
 
 
+def opened(path: str | Path) -> Connection:
+    """A read-write connection to a file of this version's schema. Raises Unusable."""
+    cn = connect(path)
+    try:
+        migrate(cn)
+    except sqlite3.Error as error:
+        cn.close()
+        raise unusable(path, error) from error
+    return cn
+
+
 def migrations() -> dict[int, str]:
     """The numbered schema files, each additive, by number."""
     folder = resources.files("retag.store") / "schema"
@@ -96,7 +134,7 @@ def migrate(cn: sqlite3.Connection) -> int:
     steps = migrations()
     cn.execute("BEGIN IMMEDIATE")
     try:
-        found = _version(cn, max(steps))
+        found = version(cn)
         for number in [step for step in steps if step > found]:
             for statement in _statements(steps[number]):
                 cn.execute(statement)
@@ -109,7 +147,9 @@ def migrate(cn: sqlite3.Connection) -> int:
     return max(steps)
 
 
-def _version(cn: sqlite3.Connection, newest: int) -> int:
+def version(cn: sqlite3.Connection) -> int:
+    """The file's schema version, 0 of an empty file. Raises Unusable when this Retag cannot read it."""
+    newest = max(migrations())
     found: int = cn.execute("PRAGMA user_version").fetchone()[0]
     owner = cn.execute("PRAGMA application_id").fetchone()[0]
     tables = cn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -139,7 +179,7 @@ def quick_check(cn: sqlite3.Connection) -> str | None:
         found: str = cn.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         return str(error)
-    return None if found == "ok" else found
+    return None if found == "ok" else " ".join(found.split())
 
 
 def checkpoint(cn: sqlite3.Connection, mode: str = "PASSIVE") -> bool:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
+import resource
 import signal
+import socket
 import sys
 import threading
 import time
@@ -70,12 +73,44 @@ class Server(uvicorn.Server):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def config(app: Any, host: str, port: int) -> uvicorn.Config:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket on an address, not yet listening. Raises OSError; `remedy` words what to do."""
+    family, kind, *_, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    found = socket.socket(family, kind)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def remedy(error: OSError) -> str:
+    """What to do when an address cannot be had."""
+    return REMEDIES.get(error.errno or 0, "Give an address of this machine as --host.")
+
+
+REMEDIES = {
+    errno.EADDRINUSE: "Stop the other program, or give another --port.",
+    errno.EACCES: "Ports below 1024 need a right that this user has not: give another --port.",
+}
+
+
+def allow_open_files(most: int = 65_536) -> None:
+    """As many as the system lets us: each connection is one, and slow clients come in thousands."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def config(app: Any) -> uvicorn.Config:
     """uvicorn as the door needs it: no access log (addresses are personal), no guessing at proxies."""
     return uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=DoorProtocol,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         ws="none",
@@ -111,7 +146,15 @@ class JsonLines(logging.Formatter):
 
 
 def log_to(stream: Any, level: str) -> None:
-    """Structured logs of this process to `stream`."""
+    """Structured logs of this process to `stream`; of uvicorn's what went wrong."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    if level != "debug":
+        logging.getLogger("uvicorn.error").addFilter(ours)
+        logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def ours(record: logging.LogRecord) -> bool:
+    """Not uvicorn's words on a start that failed: the command's last line says it better."""
+    return not record.getMessage().startswith(("Traceback", "Application startup failed"))
