@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
 
-from retag.ingest import server_events
+from retag.server_side import Sending, server_events
 from server import Server, serving
 
 EVENTS = 1_000
@@ -68,7 +68,7 @@ def main() -> None:
     bodies = [batch(number, now) for number in range(batches)]
     started = time.perf_counter()
     for body in bodies[:20]:
-        server_events(1, body, now * 1000, os.urandom(16))
+        list(server_events(body, Sending(1, now * 1000), os.urandom(16)))
     alone = 20 * EVENTS / (time.perf_counter() - started)
     with tempfile.TemporaryDirectory() as folder, serving(pathlib.Path(folder)) as server:
         if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:

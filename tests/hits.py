@@ -9,6 +9,7 @@ from retag.hits import Hit
 from retag.ingest import Door
 from retag.keyring import Keyring
 from retag.screen import Tag
+from retag.server_side import Result, Sending, server_events
 
 NOW = 1_795_478_400_000
 KEYS = (bytes(range(32)), bytes(range(32, 64)))
@@ -39,3 +40,8 @@ def door(**changes: Any) -> Door:
     """A door with one tag; `changes` are the tag's."""
     tag = Tag(**{"id": TAG, "account": ACCOUNT} | changes)
     return Door({TAG: tag}, Keyring(KEYS))
+
+
+def server_results(body: bytes) -> list[Result]:
+    """What becomes of the events of a Conversions API body."""
+    return [one for some in server_events(body, Sending(ACCOUNT, NOW), ENTROPY) for one in some]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hits import ACCOUNT, ENTROPY, KEYS, NOW
-from retag.identity import Signer, cookie_header, cookies_of, is_plain, mint
+from retag.identity import Signer, cookie_header, cookies_of, is_plain, mint, mints
 from retag.keyring import Keyring, WeakKeys
 
 ID = mint(NOW, ENTROPY)
@@ -27,6 +27,15 @@ def test_an_id_is_a_uuid_of_version_7_and_sorts_by_time():
     assert (found.version, found.variant) == (7, uuid.RFC_4122)
     assert ID[:6] == NOW.to_bytes(6, "big")
     assert mint(NOW, b"\xff" * 10) < mint(NOW + 1, bytes(10))
+
+
+@given(st.binary(min_size=10, max_size=16), st.integers(0, (1 << 48) - 1))
+def test_ids_minted_together_are_ids_and_differ(entropy, now):
+    """However many share a time and its random bytes."""
+    found = mints(now, entropy, 1000)
+    assert len(set(found)) == 1000
+    assert found[0] == mint(now, entropy)
+    assert all(one[:6] == now.to_bytes(6, "big") and uuid.UUID(bytes=one).version == 7 for one in found[::99])
 
 
 @given(st.binary(min_size=16, max_size=16))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hits import ACCOUNT, ENTROPY, KEYS, NOW, TAG, door, hit
-from retag import errors, identity, ingest
+from hits import ACCOUNT, ENTROPY, KEYS, NOW, TAG, door, hit, server_results
+from retag import errors, identity
 from retag.events import OUTCOMES
 from retag.ingest import Door
 from retag.keyring import Keyring
@@ -180,7 +180,7 @@ def server(**changes):
     given = {"event_name": "checkout", "action_source": "web", "event_time": NOW // 1000 - 60,
              "event_id": "e", "user_data": {"em": ["a" * 63 + "b"]}} | changes  # fmt: skip
     body = json.dumps({"data": [{name: one for name, one in given.items() if one is not ...}]}).encode()
-    (result,) = ingest.server_events(ACCOUNT, body, NOW, ENTROPY)
+    (result,) = server_results(body)
     return result
 
 
@@ -226,7 +226,7 @@ def test_a_server_event_that_nests_without_end_is_refused_alone():
     for nested in (deep(10), {"line_items": [{"line_items": [deep(20)]}]}, {"contents": [{"x": deep(20)}]}):
         assert "nested deeper than 8" in server(custom_data=nested).error
     with pytest.raises(errors.Invalid, match="nested deeper"):
-        ingest.server_events(ACCOUNT, b'{"data":' + b"[" * 100_000, NOW, ENTROPY)
+        server_results(b'{"data":' + b"[" * 100_000)
 
 
 def test_nothing_of_an_erased_visitor_is_kept_apart():
@@ -341,5 +341,5 @@ def test_every_event_of_a_batch_has_its_own_visitor():
         "event_id": "e",
         "user_data": {"em": ["x"]},
     }
-    results = ingest.server_events(ACCOUNT, json.dumps({"data": [one] * 1000}).encode(), NOW, ENTROPY)
+    results = server_results(json.dumps({"data": [one] * 1000}).encode())
     assert len({result.event.visitor for result in results if result.event}) == 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from hypothesis import given
@@ -95,3 +96,42 @@ def test_no_text_is_an_error(text):
         kept = scrub.url(address)
         assert kept == "" or kept.startswith(("http://", "https://"))
         assert len(kept) <= scrub.URL_LIMIT
+
+
+PIECES = [
+    "page=2",
+    "q=a@b.example",
+    "token=x",
+    "&",
+    "?",
+    "#",
+    "/",
+    "\t",
+    "4111111111111111",
+    "0123456789abcdef" * 2,
+]
+PIECES += ["eyJabcdefgh.abcdefgh", "%40", "utm_source=", ":8443", "é", " ", "[", "@"]
+
+
+@given(
+    st.sampled_from(["https://shop.example", "HTTP://A.b/c", "ftp://", ""]), st.lists(st.sampled_from(PIECES))
+)
+def test_an_address_is_masked_as_one_text(start, pieces):
+    """Its page is remembered and its parameters are not; together they are what the whole would be."""
+    address = start + "".join(pieces)
+    assert scrub.url(address) == scrub.url(address) == whole(address)
+
+
+def whole(address):
+    """The same, without remembering anything."""
+    try:
+        parts = urlsplit(address.strip()[: 2 * scrub.URL_LIMIT])
+        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not host:
+        return ""
+    kept = [pair for pair in parts.query.split("&") if pair.partition("=")[0].lower() in scrub.PARAMS]
+    host = f"[{host}]" if ":" in host else host
+    address = urlunsplit((parts.scheme, host + port, parts.path, "&".join(kept), ""))
+    return scrub.text(address)[: scrub.URL_LIMIT]

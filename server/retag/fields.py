@@ -9,6 +9,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from retag import scrub
@@ -21,15 +22,17 @@ AMOUNT = re.compile(r"[-+]?[0-9][0-9.,'\u00a0\u202f ]*(?:[eE][-+]?[0-9]{1,2})?")
 PLAIN = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
 INDEXED = re.compile(r"(product_[a-z_]{1,30}?|line_items)\[?\]?\[(\d{1,2})\]")
 LARGEST = 1e15
+EXACT = 1 << 53
+"""A larger whole number loses digits where numbers are floats, as in JavaScript: it is kept as text."""
+LONGEST_AMOUNT = 40
 
 
 def number(value: Any) -> float | int | None:
     """A finite number out of a number or a text (`1.234,50 €`), or None."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return value if abs(value) < LARGEST and math.isfinite(value) else None
-    if not isinstance(value, str) or len(value) > 40:
+    kind = type(value)
+    if kind is int or kind is float:
+        return value if -LARGEST < value < LARGEST else None
+    if kind is not str or len(value) > LONGEST_AMOUNT:
         return None
     if PLAIN.fullmatch(value):
         return float(value) if "." in value else int(value)
@@ -109,7 +112,7 @@ def listed(value: Any) -> list[Any]:
 
 def items(value: Any) -> list[dict[str, Any]] | None:
     """Line items: cleaned objects, at most MOST_ITEMS; None for none."""
-    return [_clean(one, OF_ITEMS) for one in listed(value)[:MOST_ITEMS] if isinstance(one, dict)] or None
+    return [_clean(one, OF_ITEMS) for one in listed(value)[:MOST_ITEMS] if type(one) is dict] or None
 
 
 def whole(value: Any) -> int | None:
@@ -119,19 +122,30 @@ def whole(value: Any) -> int | None:
 
 
 def name(value: Any) -> Any:
-    """An id or code: a number is a text too."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    """A code: a number is a text too."""
+    if type(value) is str and len(value) <= LONGEST_PLACEHOLDER:
+        return _code(value)
+    if type(value) is int or type(value) is float:
         return str(value)[: scrub.TEXT_LIMIT]
+    return plain(value)
+
+
+@lru_cache(1024)
+def _code(value: str) -> Any:
+    """A short code, such as a currency: there are few, and every event has one."""
     return plain(value)
 
 
 def id_of(value: Any) -> Any:
     """The id of an order or product, or several: sixteen digits are no card here, and each is its own."""
-    if isinstance(value, list):
-        return [kept for one in value[:MOST_ITEMS] if (kept := id_of(one)) is not None] or None
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        return plain(value)
-    text = str(value).strip()[: scrub.TEXT_LIMIT]
+    kind = type(value)
+    if kind is not str:
+        if kind is list:
+            return [kept for one in value[:MOST_ITEMS] if (kept := id_of(one)) is not None] or None
+        if kind is not int and kind is not float:
+            return plain(value)
+        value = str(value)
+    text: str = value.strip()[: scrub.TEXT_LIMIT]
     return None if text.lower() in PLACEHOLDERS else named(text)
 
 
@@ -144,13 +158,14 @@ def named(text: str) -> str:
 
 def plain(value: Any) -> Any:
     """Any other value as it is kept: masked, finite, nothing for a placeholder."""
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         if len(value) <= LONGEST_PLACEHOLDER and value.strip().lower() in PLACEHOLDERS:
             return None
         return scrub.cut(value)
-    if isinstance(value, int) and abs(value) > 1 << 53:
-        return str(value)[: scrub.TEXT_LIMIT]
-    return scrub.data(value) if value or isinstance(value, int | float) else None
+    if kind is int:
+        return value if -EXACT <= value <= EXACT else str(value)[: scrub.TEXT_LIMIT]
+    return scrub.data(value) if value or kind is bool or kind is float else None
 
 
 def nothing(_: Any) -> None:

@@ -26,14 +26,25 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 MAX_AGE = 395 * 86_400
 """Seconds: the most that browsers grant."""
 REMEMBERED = 50_000
+STEP = 0x9E3779B97F4A7C15
+"""Odd, so that all numbers pass before one comes again."""
 
 
 def mint(now_ms: int, entropy: bytes) -> bytes:
     """A new id from the time and at least 10 random bytes."""
+    return mints(now_ms, entropy, 1)[0]
+
+
+def mints(now_ms: int, entropy: bytes, count: int) -> list[bytes]:
+    """New ids of one time, no two of them alike: the random part of each is the last one's, a step on."""
     if len(entropy) < 10:
         raise errors.Invalid("entropy", "must be at least 10 random bytes")
     number = int.from_bytes(entropy[:10], "big")
-    high, low = number >> 68, number & ((1 << 62) - 1)
+    return [_laid_out(now_ms, number + i * STEP) for i in range(count)]
+
+
+def _laid_out(now_ms: int, number: int) -> bytes:
+    high, low = number >> 68 & 0xFFF, number & ((1 << 62) - 1)
     time = (now_ms & ((1 << 48) - 1)) << 80
     return (time | (7 << 76) | (high << 64) | (2 << 62) | low).to_bytes(16, "big")
 

@@ -17,11 +17,10 @@ from retag.events import INIT, PLATFORMS, SOURCES, Event, canonical
 from retag.hits import Hit
 from retag.keyring import Keyring
 from retag.screen import Case, Policy, Tag, check, said
-from retag.server_side import Result, server_events
 from retag.windows import DAY
 from retag.wire import Beacon, Malformed
 
-__all__ = ["Door", "Intake", "Policy", "Result", "Tag", "server_events", "tag_of"]
+__all__ = ["Door", "Intake", "Policy", "Tag", "tag_of"]
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LATEST = 7 * DAY

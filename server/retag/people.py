@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from string import ascii_lowercase
 from typing import Any
 
@@ -96,30 +96,38 @@ def is_junk(text: str) -> bool:
 
 def email(text: str) -> str | None:
     """Lower case without white space."""
-
-    def normal(lower: str) -> str:
-        joined = "".join(lower.split())
-        return joined if EMAIL.fullmatch(joined) else ""
-
-    return _hashed(text, normal)
+    return _hashed(text, _address)
 
 
 def phone(text: str) -> str | None:
     """Digits with the country code, without leading zeros."""
-
-    def normal(lower: str) -> str:
-        digits = re.sub(r"[^0-9]", "", lower).lstrip("0")
-        return digits if 7 <= len(digits) <= 15 else ""
-
-    return _hashed(text, normal)
+    return _hashed(text, _digits)
 
 
 def external(text: str) -> str | None:
-    return _hashed(text, lambda lower: lower if len(lower) <= 256 else "")
+    return _hashed(text, _name)
 
 
 def maid(text: str) -> str | None:
-    return _hashed(text, lambda lower: lower if MAID.fullmatch(lower) else "")
+    return _hashed(text, _device)
+
+
+def _address(lower: str) -> str:
+    joined = "".join(lower.split())
+    return joined if EMAIL.fullmatch(joined) else ""
+
+
+def _digits(lower: str) -> str:
+    digits = re.sub(r"[^0-9]", "", lower).lstrip("0")
+    return digits if 7 <= len(digits) <= 15 else ""
+
+
+def _name(lower: str) -> str:
+    return lower if len(lower) <= 256 else ""
+
+
+def _device(lower: str) -> str:
+    return lower if MAID.fullmatch(lower) else ""
 
 
 def click(text: str) -> str | None:
@@ -137,26 +145,28 @@ READERS: Mapping[str, Callable[[str], str | None]] = {
 SPELLINGS = {**{name: name for name in KINDS}, "email": "em", "phone": "ph", "epik": "click_id"}
 
 
+BY_SPELLING = {spelling: (KINDS[name], READERS[name]) for spelling, name in SPELLINGS.items()}
+
+
 def country(value: Any) -> str:
     """Two capital letters of a country as it is said: plain, or as the digest of two small ones; else ''."""
-    text = next(iter(_texts(value)), "").strip().lower() if value else ""
+    said = value[:MOST] if type(value) is list else (value,)
+    text = next((one.strip().lower() for one in said if type(one) is str and one), "")
     return BY_DIGEST.get(text, text.upper() if COUNTRY.fullmatch(text) else "")
 
 
 def identifiers(given: Mapping[str, Any]) -> list[tuple[int, str]]:
     """`[(kind, value)]` of partner or user data; what is no identifier is left out."""
     found: dict[tuple[int, str], None] = {}
-    for spelling in given.keys() & SPELLINGS.keys():
-        kind = SPELLINGS[spelling]
-        for one in _texts(given[spelling]):
-            value = READERS[kind](one)
-            if value is not None:
-                found[KINDS[kind], value] = None
-    return sorted(found, key=lambda one: STRENGTH[one[0]])
+    for spelling, values in given.items():
+        if spelling in BY_SPELLING:
+            kind, read = BY_SPELLING[spelling]
+            for one in values[:MOST] if type(values) is list else (values,):
+                value = read(one) if type(one) is str else read(str(one)) if type(one) is int else None
+                if value is not None:
+                    found[kind, value] = None
+    return sorted(found, key=_strength) if len(found) > 1 else list(found)
 
 
-def _texts(value: Any) -> Iterable[str]:
-    values = value[:MOST] if isinstance(value, list) else [value]
-    return [
-        str(one) for one in values if isinstance(one, str | int) and not isinstance(one, bool) and one != ""
-    ]
+def _strength(one: tuple[int, str]) -> int:
+    return STRENGTH[one[0]]

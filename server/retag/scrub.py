@@ -48,7 +48,7 @@ CARD = re.compile(r"(?<![\d.])[2-6]\d(?:[ -]?\d){11,17}(?![\d.])")
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?|\b[0-9a-fA-F]{32,}\b|[A-Za-z0-9_-]{24,}")
 HEXADECIMAL = re.compile(r"[0-9a-fA-F]{32,}")
 EDGE = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
-SHORTEST_CARD, SHORTEST_TOKEN = 13, 22
+SHORTEST_CARD, SHORTEST_TOKEN = 13, 20
 MASKS = ("email", "card", "token")
 MASK = re.compile(rb"\[(email|card|token)\]")
 SLACK = 320
@@ -98,11 +98,19 @@ def _card(match: re.Match[str]) -> str:
 
 def url(address: str, more: frozenset[str] = frozenset()) -> str:
     """An http address with the listed parameters alone, masked, URL_LIMIT at most; '' for any other."""
-    return _url(address.strip()[: 2 * URL_LIMIT], more)
+    page, _, query = address.strip()[: 2 * URL_LIMIT].partition("#")[0].partition("?")
+    kept = _page(page)
+    if not query or not kept:
+        return kept
+    for removed in "\t\r\n":
+        query = query.replace(removed, "")
+    listed = [pair for pair in query.split("&") if _listed(pair.partition("=")[0].lower(), more)]
+    return f"{kept}?{text('&'.join(listed))}"[:URL_LIMIT] if listed else kept
 
 
 @lru_cache(4096)
-def _url(address: str, more: frozenset[str]) -> str:
+def _page(address: str) -> str:
+    """An address without its parameters: a shop has few of them, and they are asked for again and again."""
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""
@@ -111,9 +119,8 @@ def _url(address: str, more: frozenset[str]) -> str:
         return ""
     if parts.scheme not in ("http", "https") or not host:
         return ""
-    kept = [pair for pair in parts.query.split("&") if _listed(pair.partition("=")[0].lower(), more)]
     host = f"[{host}]" if ":" in host else host
-    return text(urlunsplit((parts.scheme, host + port, parts.path, "&".join(kept), "")))[:URL_LIMIT]
+    return text(urlunsplit((parts.scheme, host + port, parts.path, "", "")))[:URL_LIMIT]
 
 
 def _listed(name: str, more: frozenset[str]) -> bool:

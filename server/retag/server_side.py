@@ -5,7 +5,8 @@ https://developers.pinterest.com/docs/api/v5/events-create
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,9 +15,19 @@ from retag import errors, fields, identity, people, scrub
 from retag.events import KNOWN, PLATFORMS, SOURCES, Event, canonical
 
 MOST = 1000
-PLATFORM = {"web": "web", "app_android": "mobile", "app_ios": "mobile", "offline": "offline"}
+HANDFUL = 64
+"""Events: about a millisecond."""
+PLATFORM = {
+    "web": PLATFORMS["web"], "app_android": PLATFORMS["mobile"], "app_ios": PLATFORMS["mobile"],
+    "offline": PLATFORMS["offline"],
+}  # fmt: skip
+"""By action source."""
 SECOND = 1000
 CountryOf = Callable[[str], str]
+REQUIRED = ("event_name", "action_source", "event_time", "user_data")
+NOTHING = (None, "")
+LONGEST_NAME = 200
+NAME_LENGTH = "event_name must be a text of 1 to 100 characters."
 SUPPORT = "We highly recommend this on all events. It may improve reporting performance such as ROAS/CPA."
 STRANGE = (
     "This event has a non-standard name and is currently being labeled as an 'Unknown' event. "
@@ -44,13 +55,31 @@ def nowhere(_: str) -> str:
     return ""
 
 
-def server_events(
-    account: int, body: bytes, received: int, entropy: bytes, country_of: CountryOf = nowhere
-) -> list[Result]:
-    """Every event of a batch, in order; errors.Invalid when the body is no batch. `entropy`: 16 bytes.
+class Sending(msgspec.Struct, frozen=True):
+    """What the events of one call have in common; `received` in UTC ms.
 
     `country_of` says where an address is, in two capital letters.
     """
+
+    account: int
+    received: int
+    country_of: CountryOf = nowhere
+
+
+def server_events(body: bytes, sending: Sending, entropy: bytes) -> Iterator[list[Result]]:
+    """Every event of a batch, in order, HANDFUL at a time, so that others may be served in between.
+
+    `entropy` is 16 random bytes. Raises errors.Invalid, before any, when the body is no batch.
+    """
+    batch = _opened(body)
+    visitors = identity.mints(sending.received, entropy, len(batch))
+    for start in range(0, len(batch), HANDFUL):
+        handful = slice(start, start + HANDFUL)
+        yield [_result(sending, *one) for one in zip(batch[handful], visitors[handful], strict=True)]
+
+
+def _opened(body: bytes) -> list[Any]:
+    """The events of a body, unread; errors.Invalid when it is no batch."""
     try:
         given = msgspec.json.decode(body)
     except RecursionError:
@@ -60,49 +89,43 @@ def server_events(
     data = given.get("data") if isinstance(given, dict) else None
     if not isinstance(data, list) or not 1 <= len(data) <= MOST:
         raise errors.Invalid("data", f"must be an array of 1 to {MOST} events")
-    seed = int.from_bytes(entropy[:10], "big")
-    return [_result(account, one, received, _derived(seed, i), country_of) for i, one in enumerate(data)]
+    return data
 
 
-def _derived(seed: int, number: int) -> bytes:
-    """Ten bytes for each event: 80 random bits, and its number added."""
-    return ((seed + number * 0x9E3779B97F4A7C15) % (1 << 80)).to_bytes(10, "big")
-
-
-def _result(account: int, one: Any, received: int, entropy: bytes, country_of: CountryOf) -> Result:
-    if not isinstance(one, dict):
+def _result(sending: Sending, one: Any, visitor: bytes) -> Result:
+    """One event's fate. A stored one is, until the fold knows better, a new visitor's."""
+    if type(one) is not dict:
         return Result(error="An event must be an object.")
-    error = _error(one, received)
+    error = _error(one, sending.received)
     if error:
         return Result(error=error)
     if _objects(one):
         return Result(warning=OBJECTED)
     try:
-        event = _event(account, one, received, entropy, country_of)
+        event = _event(sending, one, visitor)
     except errors.Invalid as nested:
         return Result(error=f"custom_{nested}.")
-    return Result(event=event, warning=_warning(one))
+    shown = one["user_data"]
+    external, click = bool(shown.get("external_id")), bool(shown.get("click_id"))
+    return Result(event, "", _warning(event.name in KNOWN, external, click))
 
 
 def _error(one: dict[str, Any], received: int) -> str:
     """The first thing wrong with an event, '' when nothing is."""
-    for name in ("event_name", "action_source", "event_time", "user_data"):
-        if one.get(name) in (None, ""):
-            return f"{name} is missing: it is required on every event."
-    name, time, user = one["event_name"], one["event_time"], one["user_data"]
-    if not isinstance(name, str) or len(name) > 200 or not 1 <= len("".join(name.split())) <= 100:
-        return "event_name must be a text of 1 to 100 characters."
-    if not all(
-        part.isalnum() and part.isascii() for part in name.replace("_", "-").split("-") if part.strip()
-    ):
-        return "event_name may hold A-Z a-z 0-9 _ and - only."
-    if not isinstance(one["action_source"], str) or one["action_source"] not in PLATFORM:
+    for required in REQUIRED:
+        if one.get(required) in NOTHING:
+            return f"{required} is missing: it is required on every event."
+    name, source, time, user = one["event_name"], one["action_source"], one["event_time"], one["user_data"]
+    fault = _fault(name) if type(name) is str and len(name) <= LONGEST_NAME else NAME_LENGTH
+    if fault:
+        return fault
+    if type(source) is not str or source not in PLATFORM:
         return f"action_source must be one of {', '.join(PLATFORM)}."
-    if isinstance(time, bool) or not isinstance(time, int) or not 0 < time < 1 << 40:
+    if type(time) is not int or not 0 < time < 1 << 40:
         return "event_time must be a time in UNIX seconds."
     if time * SECOND > received + SECOND:
         return "event_time cannot be in the future."
-    if not isinstance(user, dict) or not _identified(user):
+    if type(user) is not dict or not _identified(user):
         return "user_data must hold em, hashed_maids, or client_ip_address with client_user_agent."
     return ""
 
@@ -114,40 +137,48 @@ def _objects(one: dict[str, Any]) -> bool:
     return one.get("opt_out") is True or (limited is not None and "LDP" in str(limited))
 
 
+@lru_cache(4096)
+def _fault(name: str) -> str:
+    """What is wrong with an event's name; shops have few of them."""
+    if not 1 <= len("".join(name.split())) <= 100:
+        return NAME_LENGTH
+    parts = [part for part in name.replace("_", "-").split("-") if part.strip()]
+    sound = all(part.isalnum() and part.isascii() for part in parts)
+    return "" if sound else "event_name may hold A-Z a-z 0-9 _ and - only."
+
+
 def _identified(user: dict[str, Any]) -> bool:
+    if user.get("em"):
+        return True
     both = bool(user.get("client_ip_address")) and bool(user.get("client_user_agent"))
     return both or any(user.get(name) for name in people.SPELLINGS)
 
 
-def _warning(one: dict[str, Any]) -> str:
-    found = [
-        f"{name} is missing. {SUPPORT}"
-        for name in ("external_id", "click_id")
-        if not one["user_data"].get(name)
-    ]
-    return "; ".join([STRANGE, *found] if canonical(one["event_name"]) not in KNOWN else found)
+@lru_cache(8)
+def _warning(known: bool, external: bool, click: bool) -> str:
+    """`known`: the event's name; `external`, `click`: whether it brought an external_id, a click_id."""
+    shown = {"external_id": external, "click_id": click}
+    found = [f"{name} is missing. {SUPPORT}" for name, given in shown.items() if not given]
+    return "; ".join(found if known else [STRANGE, *found])
 
 
-def _event(account: int, one: dict[str, Any], received: int, entropy: bytes, country_of: CountryOf) -> Event:
-    user = one["user_data"]
-    custom = one.get("custom_data")
-    data = _data(custom) if isinstance(custom, dict) else {}
+def _event(sending: Sending, one: dict[str, Any], visitor: bytes) -> Event:
+    user, custom, address = one["user_data"], one.get("custom_data"), one.get("event_source_url")
+    data = _data(custom) if type(custom) is dict else None
     shown = people.identifiers(user)
-    address = one.get("event_source_url")
+    country = _country(user, sending.country_of)
     event_id = one.get("event_id")
-    time = one["event_time"] * SECOND
-    country = _country(user, country_of)
     return Event(
-        account=account,
+        account=sending.account,
         tag=0,
-        visitor=identity.mint(received, entropy),
+        visitor=visitor,
         name=canonical(one["event_name"]),
-        time=min(time, received),
-        received=received,
+        time=min(one["event_time"] * SECOND, sending.received),
+        received=sending.received,
         event_id=str(event_id)[:256] if isinstance(event_id, str | int) else "",
         source=SOURCES["conversions_api"],
-        platform=PLATFORMS[PLATFORM[one["action_source"]]],
-        url=scrub.url(address) if isinstance(address, str) else "",
+        platform=PLATFORM[one["action_source"]],
+        url=scrub.url(address) if type(address) is str else "",
         data=msgspec.json.encode(data) if data else b"",
         people=msgspec.json.encode(shown) if shown else b"",
         context=msgspec.json.encode({"country": country}) if country else b"",
@@ -157,13 +188,13 @@ def _event(account: int, one: dict[str, Any], received: int, entropy: bytes, cou
 def _country(user: dict[str, Any], country_of: CountryOf) -> str:
     address = user.get("client_ip_address")
     found = country_of(address) if isinstance(address, str) and address else ""
-    return found or people.country(user.get("country"))
+    return found or (people.country(user["country"]) if "country" in user else "")
 
 
 def _data(custom: dict[str, Any]) -> dict[str, Any]:
     """Custom data in the tag's terms: `contents` are line items."""
-    contents = [one for one in fields.listed(custom.get("contents")) if isinstance(one, dict)]
-    given = {key: value for key, value in custom.items() if key != "contents"}
+    given = dict(custom)
+    contents = [one for one in fields.listed(given.pop("contents", None)) if type(one) is dict]
     if contents:
         given["line_items"] = [{ITEM.get(key, key): value for key, value in one.items()} for one in contents]
     if "num_items" in given and "order_quantity" not in given:

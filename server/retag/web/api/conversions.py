@@ -10,19 +10,18 @@ import os
 
 import msgspec
 
-from retag import errors, ingest
+from retag import errors
 from retag.ingest import Intake, Tag
+from retag.server_side import Result, Sending, server_events
 from retag.web.api.call import Call
 from retag.web.api.event_schema import Events
 from retag.web.outcomes import outcome_line
 
 LIMIT = 8 << 20
-SMALL = 16 << 10
-"""Bodies up to this size are decoded on the loop: about 10 events, under a millisecond."""
 
 
 class EventsRequest(msgspec.Struct):
-    """The body: 1 to 1,000 events. What an event may hold is `ingest.server_events`' to say."""
+    """The body: 1 to 1,000 events. What an event may hold is `server_side.server_events`' to say."""
 
     data: Events
 
@@ -44,11 +43,7 @@ class EventsAnswer(msgspec.Struct):
 async def send(call: Call) -> EventsAnswer:
     """Store the good events and answer each one; `test=true` answers alike and stores nothing."""
     test = call.flag("test")
-    given = (call.account, call.body, call.now, os.urandom(16), call.state.country_of)
-    if len(call.body) <= SMALL:
-        results = ingest.server_events(*given)
-    else:
-        results = await asyncio.to_thread(ingest.server_events, *given)
+    results = await read(call)
     intake = intake_of(call.account, results)
     if not test:
         await store(call, intake)
@@ -56,7 +51,20 @@ async def send(call: Call) -> EventsAnswer:
     return EventsAnswer(len(answers), len(answers) - intake.outcomes.get("malformed", 0), answers)
 
 
-def intake_of(account: int, results: list[ingest.Result]) -> Intake:
+async def read(call: Call) -> list[Result]:
+    """Each event's fate; errors.Invalid when the body is no batch.
+
+    A thread would be no help: while it computes, the door waits for the interpreter's lock for longer.
+    """
+    sending = Sending(call.account, call.now, call.state.country_of)
+    results: list[Result] = []
+    for handful in server_events(call.body, sending, os.urandom(16)):
+        results += handful
+        await asyncio.sleep(0)
+    return results
+
+
+def intake_of(account: int, results: list[Result]) -> Intake:
     """The batch as the door would have it: what is to be stored, and what became of the rest."""
     events = tuple([one.event for one in results if one.event is not None])
     errors = [one.error for one in results if one.error]

@@ -1,0 +1,76 @@
+"""Events from servers: each has its own fate, whatever else is in the batch."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from hits import NOW, server_results
+from retag.server_side import HANDFUL, Result
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(["12,50 €", "NaN"])
+)
+VALUES = st.recursive(
+    SCALARS, lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(), one, max_size=3)
+)
+USER = {"em": st.sampled_from([["a" * 63 + "b"], "ann@mail.example", "", None]), "external_id": VALUES}
+CUSTOM = dict.fromkeys(
+    ("value", "currency", "order_id", "contents", "num_items", "opt_out_type", "x"), VALUES
+)
+EVENTS = st.fixed_dictionaries(
+    {
+        "event_name": st.sampled_from(["checkout", "Purchase", "own_name", "a b", ""]) | VALUES,
+        "action_source": st.sampled_from(["web", "offline", "mars"]),
+        "event_time": st.sampled_from([1, NOW // 1000, NOW, True, "1"]),
+        "user_data": st.fixed_dictionaries({}, optional=USER),
+    },
+    optional={
+        "custom_data": st.fixed_dictionaries({}, optional=CUSTOM) | VALUES,
+        "event_source_url": st.text() | st.just("https://shop.example/a?page=2&token=x#y"),
+        "event_id": VALUES,
+        "opt_out": VALUES,
+    },
+)
+
+
+def results(*events: object) -> list[Result]:
+    return server_results(json.dumps({"data": events}).encode())
+
+
+def apart_from_whose(result: Result) -> Result:
+    return replace(result, event=result.event and replace(result.event, visitor=b""))
+
+
+@given(st.lists(EVENTS | VALUES, min_size=1, max_size=6))
+def test_an_event_fares_in_a_batch_as_it_does_alone(events):
+    """Whatever is remembered from one event to the next, and whatever else fails beside it."""
+    alone = [apart_from_whose(result) for one in events for result in results(one)]
+    assert [apart_from_whose(result) for result in results(*events)] == alone
+    assert [apart_from_whose(result) for result in results(*events)] == alone
+
+
+@given(EVENTS | VALUES)
+def test_every_event_is_stored_or_says_why_not(event):
+    """Garbage has a fate too, and never another error."""
+    (result,) = results(event)
+    assert result.event is None or not result.error
+    assert result.event or result.error or "opted out" in result.warning
+
+
+def test_results_are_in_the_order_of_the_batch():
+    """Across the handfuls in which it is read."""
+    good = {
+        "event_name": "lead",
+        "action_source": "web",
+        "event_time": 1,
+        "user_data": {"em": ["a" * 63 + "b"]},
+    }
+    batch = [good | {"event_id": number} if number % 3 else number for number in range(3 * HANDFUL + 1)]
+    found = results(*batch)
+    assert [one.event.event_id if one.event else "" for one in found] == [
+        str(number) if number % 3 else "" for number in range(len(batch))
+    ]
