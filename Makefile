@@ -25,7 +25,7 @@ check: .venv/tested
 	@touch $@
 
 .venv/tested: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,actalike,countries]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,actalike,countries,parquet,zstd]'
 	@test -x /usr/bin/chromium || (apt-get update && apt-get install --yes chromium) || $(BIN)/playwright install chromium
 	@touch $@
 

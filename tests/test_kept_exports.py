@@ -7,6 +7,7 @@ import time
 import pytest
 
 from retag.formats import FORMATS
+from retag.web import press
 from shop import running
 from test_api_exports import export, filled
 from test_api_visitors import checkout, until
@@ -75,15 +76,15 @@ async def test_bytes_are_kept_for_a_day(tmp_path):
         assert kept.bytes_of(name) is None
 
 
-async def test_only_so_many_exports_run_at_a_time(tmp_path):
+async def test_only_so_many_exports_run_at_a_time(tmp_path, monkeypatch):
     """The next is told to come later; nothing is left of an unfinished one."""
     async with running(tmp_path) as shop:
         made = await filled(shop, "ann")
-        shop.state.kept.running = 4
+        monkeypatch.setattr(press, "AT_ONCE", 0)
         await export(shop, made, status=429)
-        shop.state.kept.running = 0
+        monkeypatch.undo()
         await export(shop, made)
-        assert shop.state.kept.running == 0
+        assert (shop.state.kept.readers, shop.state.kept.press.runs) == (0, {})
         assert not list(shop.state.kept.folder.glob("*.part"))
 
 

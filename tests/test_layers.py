@@ -14,6 +14,7 @@ LAYERS = [
      "landing", "server_side", "ingest", "history"},
     {"rules", "likeness", "stats", "formats"},
     {"store", "journal", "pace", "fold", "upkeep"},
+    {"press"},
     {"web"},
     {"app"},
     {"cli", "__main__"},

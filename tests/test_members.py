@@ -7,10 +7,10 @@ import pytest
 
 from beds import DAY, HOUR, NOW, Bed, visitor
 from retag import errors, upkeep
+from retag.press import pages
 from retag.store import members
 from retag.store.members import AsOf
 from retag.store.reader import Reader
-from retag.web import streaming
 from test_transitions import RULES, at, chance_event
 
 
@@ -59,7 +59,7 @@ async def test_pages_sizes_and_deltas_agree_at_every_as_of(tmp_path, seed):
             _, until, after = chance.choice(
                 [one for one in told if one[0] == build and one[1].step >= since.step]
             )
-            delta = [row async for row in streaming._delta(reader, Ends(build, until, build), since)]
+            delta = [row async for row in pages.delta(reader, Ends(build, until, build), since)]
             allowed = set(await listed(reader, build, until, 2, objectors=False))
             joined = {row[0] for row in delta if row[4] == "add"}
             left = {row[0] for row in delta if row[4] == "remove"}

@@ -29,7 +29,13 @@ def sha256(text):
 )
 def test_a_raw_identifier_is_normalised_and_hashed(spelling, given, kind, normal):
     """The same person gives the same digest, however it was typed; the raw text goes no further."""
-    assert identifiers({spelling: given}) == [(KINDS[kind], sha256(normal))]
+    assert identifiers({spelling: given})[0] == (KINDS[kind], sha256(normal))
+
+
+def test_a_raw_phone_is_hashed_with_a_plus_too():
+    """Google and TikTok hash it so; of a digest nobody can tell its form."""
+    assert (KINDS["ph_e164"], sha256("+4989123456")) in identifiers({"ph": "0049 89 123456"})
+    assert identifiers({"ph": sha256("4989123456")}) == [(KINDS["ph"], sha256("4989123456"))]
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha1", "md5"])
@@ -63,11 +69,14 @@ def test_junk_of_other_kinds_is_nobody_too(name, text):
 
 
 def test_the_strongest_comes_first():
-    """Click id, external id, e-mail, phone, device."""
+    """Click id, external id, e-mail, phone (in both its forms), device."""
     shown = identifiers(
         {"ph": "49891234567", "em": ["ann@mail.example"], "epik": "dj0yJnU9ZXhhbXBsZQ", "external_id": "7c1"}
     )
-    assert [kind for kind, _ in shown] == [KINDS[name] for name in ("click_id", "external_id", "em", "ph")]
+    assert [kind for kind, _ in shown] == [KINDS[name] for name in ORDER]
+
+
+ORDER = ("click_id", "external_id", "em", "ph", "ph_e164")
 
 
 def test_many_values_are_bounded():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from retag.web.api import raw_events
+from retag.store import raw
 from shop import running
 from test_api_exports import filled
 
@@ -18,9 +18,17 @@ async def taken(shop, query="", status=200):
 
 
 @pytest.mark.parametrize("page", [1, 2, 2000])
-async def test_every_event_comes_once_and_the_trailer_is_true(tmp_path, monkeypatch, page):
-    """Whatever the pages."""
-    monkeypatch.setattr(raw_events, "PAGE", page)
+async def test_every_event_comes_once_whatever_the_pages(tmp_path, monkeypatch, page):
+    """In the order of arrival."""
+    monkeypatch.setattr(raw, "PAGE", page)
+    async with running(tmp_path) as shop:
+        await filled(shop, "ann", "bob", "cleo")
+        pages = [rows async for rows in raw.pages(shop.state.reader, shop.account, 0, 1 << 60)]
+        assert [row[0] for rows in pages for row in rows] == [1, 2, 3]
+
+
+async def test_the_trailer_is_true(tmp_path):
+    """Rows and hash, as for an audience."""
     async with running(tmp_path) as shop:
         await filled(shop, "ann", "bob", "cleo")
         (*lines, trailer), content = await taken(shop, f"?to={int(time.time() * 1000) + 1000}")

@@ -126,6 +126,7 @@ async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
     stack.push_async_callback(upkeep.close)
     api.start(state)
     stack.push_async_callback(api.stop, state)
+    await state.kept.press.start()
     watch = asyncio.create_task(state.health.watch())
     stack.callback(watch.cancel)
 

@@ -66,6 +66,12 @@ class MethodNotAllowed(RetagError):
         return {"allow": ", ".join(self.allowed)}
 
 
+class NotAcceptable(RetagError):
+    """None of the forms that the client takes can be given here: says what to install, or to ask for."""
+
+    status, code = 406, 4061
+
+
 class Conflict(RetagError):
     status, code = 409, 4091
 

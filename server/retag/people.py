@@ -16,7 +16,9 @@ from typing import Any
 KINDS: Mapping[str, int] = {
     **{"em": 1, "ph": 2, "external_id": 3, "hashed_maids": 4, "click_id": 5},
     **{"gclid": 6, "fbclid": 7, "ttclid": 8, "msclkid": 9},
+    "ph_e164": 10,
 }
+"""`ph_e164` comes of a raw `ph`: platforms hash phone numbers with a plus in front, or without."""
 CLICKS: Mapping[str, int] = {"epik": KINDS["click_id"]} | {
     name: KINDS[name] for name in ("gclid", "fbclid", "ttclid", "msclkid")
 }
@@ -26,7 +28,7 @@ EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]{1,64}@[^@\s<>,;:\"()\[\]]{1,190}\.[^@\s
 MAID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 CLICK = re.compile(r"[A-Za-z0-9_.~%=+/-]{8,300}")
 COUNTRY = re.compile(r"[a-z]{2}")
-STRENGTH: Mapping[int, int] = {5: 0, 3: 1, 1: 2, 2: 3, 4: 4, 6: 5, 7: 6, 8: 7, 9: 8}
+STRENGTH: Mapping[int, int] = {5: 0, 3: 1, 1: 2, 2: 3, 4: 4, 6: 5, 7: 6, 8: 7, 9: 8, 10: 9}
 """Which kind decides whose an event is: the least first."""
 MOST = 10
 """Values of one kind in one event."""
@@ -104,6 +106,13 @@ def phone(text: str) -> str | None:
     return _hashed(text, _digits)
 
 
+def e164(text: str) -> str | None:
+    """The same with a plus in front; None of a digest, whose form is its sender's."""
+    if HEX.fullmatch(text.strip().lower()) or phone(text) is None:
+        return None
+    return sha256(f"+{_digits(text)}")
+
+
 def external(text: str) -> str | None:
     return _hashed(text, _name)
 
@@ -142,7 +151,7 @@ READERS: Mapping[str, Callable[[str], str | None]] = {
     "em": email, "ph": phone, "external_id": external, "hashed_maids": maid, "click_id": click,
     "gclid": click, "fbclid": click, "ttclid": click, "msclkid": click,
 }  # fmt: skip
-SPELLINGS = {**{name: name for name in KINDS}, "email": "em", "phone": "ph", "epik": "click_id"}
+SPELLINGS = {**{name: name for name in READERS}, "email": "em", "phone": "ph", "epik": "click_id"}
 
 
 BY_SPELLING = {spelling: (KINDS[name], READERS[name]) for spelling, name in SPELLINGS.items()}
@@ -165,6 +174,8 @@ def identifiers(given: Mapping[str, Any]) -> list[tuple[int, str]]:
                 value = read(one) if type(one) is str else read(str(one)) if type(one) is int else None
                 if value is not None:
                     found[kind, value] = None
+                    if kind == KINDS["ph"] and (plus := e164(str(one))) is not None:
+                        found[KINDS["ph_e164"], plus] = None
     return sorted(found, key=_strength) if len(found) > 1 else list(found)
 
 

@@ -4,67 +4,106 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
+import contextlib
+import sqlite3
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from retag import errors
 from retag.cli import database
-from retag.formats import FORMATS, Format, Row, Shown
-from retag.store import members
+from retag.formats import FORMATS
+from retag.press import printing
+from retag.press.asking import OPS, Asked, members_job
+from retag.press.codecs import CODECS, Stream
+from retag.press.flow import EVER, Flow
+from retag.press.job import Manifest
+from retag.store import downloads
 from retag.store.reader import Reader
 
-ABOUT = """Write an audience's members to standard output.
+ABOUT = """Write an audience's members to standard output, or to a file.
 
     retag export 2542000000001 --format csv > members.csv
+    retag export 2542000000001 --format ndjson --compress gzip --output members.ndjson.gz
+    retag export 2542000000001 --since TOKEN --output changes.csv
 
-Columns: visitor_id, since, until, last_event; times in UTC milliseconds. Rows and hash go to standard error.
-Over the API: GET …/audiences/{id}/export, which also gives what changed since an earlier export."""
+Columns: visitor_id, since, until, last_event; times in UTC milliseconds. The as_of, rows and hash go to
+standard error: give that as_of as --since the next time to get only what changed. A file appears when it is
+whole."""
+WHO = "command line"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("audience", type=int, help="its id: see `retag audiences`")
     parser.add_argument("--format", choices=FORMATS, default="csv")
+    parser.add_argument("--fields", default="", help="columns, separated by commas")
+    parser.add_argument("--as-of", default="", metavar="TOKEN", help="the set of an earlier export again")
+    parser.add_argument("--since", default="", metavar="TOKEN", help="only what changed after that as_of")
+    parser.add_argument("--op", default="", choices=OPS, help="with --since: one half of it")
+    parser.add_argument("--spreadsheet", action="store_true", help="no free text is a formula")
+    parser.add_argument("--compress", choices=CODECS)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
     database.option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    with database.opened(args):
-        pass
-    asyncio.run(stream(database.settings(args).path, args.audience, FORMATS[args.format]))
+    names = ("format", "as_of", "since", "fields", "op", "spreadsheet")
+    asked = Asked(**{name: getattr(args, name) for name in names})
+    with database.opened(args) as cn:
+        account = _account(cn, args.audience)
+        with _opened(args.output, args.compress) as file:
+            path = database.settings(args).path
+            about = asyncio.run(written(path, account, args.audience, asked, file))
+        row = downloads.row(about, WHO, database.now_ms())
+        database.write(cn, lambda cn: downloads.note(cn, [row]))
+    missing = f", {about.missing:,} without what {about.format} needs" if about.missing else ""
+    print(f"{about.rows:,} rows{missing}, as of {about.as_of}, sha256 {about.sha256}", file=sys.stderr)
     return 0
 
 
-async def stream(path: str, audience: int, form: Format) -> None:
-    """Everything, in constant memory."""
+async def written(path: str, account: int, audience: int, asked: Asked, file: Any) -> Manifest:
+    """Everything, in constant memory; what came of it."""
     reader = Reader(path)
     try:
-        as_of = await members.current(reader, database.now_ms())
-        known = "SELECT account FROM audience WHERE id = ? AND removed IS NULL"
-        audience_row = await reader.one(known, (audience,))
-        if audience_row is None:
-            raise errors.NotFound(f"There is no audience {audience}: see `retag audiences`.")
-        build = await members.build_at(reader, audience, as_of)
-        account, found, rows = audience_row[0], hashlib.sha256(), 0
-        _put(form.head(form.columns), found)
-        async for page in members.pages(reader, build, as_of):
-            shown = await _shown(reader, account, page, form)
-            lines = form.rows(page, form.columns, shown)
-            rows += len(lines)
-            _put("".join(lines).encode(), found)
-        about = {"as_of": str(as_of), "rows": rows, "sha256": found.hexdigest()}
-        sys.stdout.buffer.write(form.trailer(about))
-        sys.stdout.buffer.flush()
-        print(f"{rows:,} members as of {as_of}, sha256 {found.hexdigest()}", file=sys.stderr)
+        job = await members_job(reader, account, audience, asked, database.now_ms())
+        await printing.write(reader, job, file, Flow(EVER), lambda _: None)
+        return job.manifest
     finally:
         await reader.close()
 
 
-async def _shown(reader: Reader, account: int, page: list[Row], form: Format) -> Shown:
-    if not form.kinds:
-        return {}
-    return await members.shown(reader, account, [row[0] for row in page], form.kinds)
+def _account(cn: sqlite3.Connection, audience: int) -> int:
+    sql = "SELECT account FROM audience WHERE id = ? AND removed IS NULL"
+    row = cn.execute(sql, (audience,)).fetchone()
+    if row is None:
+        raise errors.NotFound(f"There is no audience {audience}: see `retag audiences`.")
+    return int(row[0])
 
 
-def _put(part: bytes, found: hashlib._Hash) -> None:
-    found.update(part)
-    sys.stdout.buffer.write(part)
+class Packed:
+    """A file whose bytes are compressed on their way."""
+
+    def __init__(self, file: BinaryIO, stream: Stream) -> None:
+        self.file, self.stream = file, stream
+
+    def write(self, part: bytes) -> int:
+        self.file.write(self.stream.compress(part))
+        return len(part)
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None, encoding: str | None) -> Iterator[Any]:
+    """Where to write: standard output, or a file that appears when it is whole."""
+    part = path.with_name(f".{path.name}.part") if path else None
+    try:
+        with part.open("wb") if part else contextlib.nullcontext(sys.stdout.buffer) as file:
+            packed = Packed(file, CODECS[encoding].open()) if encoding else None
+            yield packed or file
+            file.write(packed.stream.flush() if packed else b"")
+            file.flush()
+        if part and path:
+            part.replace(path)
+    finally:
+        if part:
+            part.unlink(missing_ok=True)

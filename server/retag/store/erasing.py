@@ -29,7 +29,7 @@ def erase(cn: sqlite3.Connection, account: int, visitor: bytes, now: int) -> Non
     for place in places:
         _forget_ids(cn, place, visitor)
     cn.executemany("DELETE FROM log WHERE seq = ?", [(place,) for place in places])
-    for table in ("trail", "identifier", "bot_log", "opt_out", "consent_log"):
+    for table in ("trail", "identifier", "bot_log", "opt_out", "withheld", "consent_log"):
         cn.execute(f"DELETE FROM {table} WHERE visitor = ?", (visitor,))
     lists = cn.execute("SELECT id FROM customer_list WHERE account = ?", (account,)).fetchall()
     gone = [(row[0], visitor) for row in lists]

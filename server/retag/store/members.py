@@ -20,6 +20,7 @@ KEPT_MS = 30 * DAY
 """Transitions are kept this long."""
 TOKEN = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16})")
 LAST = b"\xff" * 17
+GONE = "Somebody in this export was erased or opted out since: take a full export."
 
 
 PAGE = 3_000
@@ -48,28 +49,27 @@ class Queries(Protocol):
     async def one(self, sql: str, params: Any = ()) -> tuple[Any, ...] | None: ...
 
 
-def parse(token: str, now: int) -> AsOf:
+def parse(token: str, now: int, name: str = "as_of") -> AsOf:
     """The as_of that a token names; Invalid when this server never gave it, Gone when it is too old."""
-    as_of = read(token)
-    if as_of.instant > now:
-        raise errors.Invalid("as_of", "must be a token that an earlier export gave")
-    if as_of.instant < now - KEPT_MS:
-        raise errors.Gone("This as_of is older than 30 days: take a full export.")
-    return as_of
-
-
-def read(token: str) -> AsOf:
-    """A token of any age; Invalid for another text."""
     found = TOKEN.fullmatch(token)
-    if found is None:
-        raise errors.Invalid("as_of", "must be a token that an earlier export gave")
-    return AsOf(int(found[1], 16), int(found[2], 16))
+    as_of = AsOf(int(found[1], 16), int(found[2], 16)) if found else AsOf(now + 1, 0)
+    if as_of.instant > now or as_of.step >= EVER:
+        raise errors.Invalid(name, "must be a token that an earlier export gave")
+    if as_of.instant < now - KEPT_MS:
+        raise errors.Gone(f"This {name} is older than 30 days: take a full export.")
+    return as_of
 
 
 async def current(reader: Queries, now: int) -> AsOf:
     """What is known at `now`."""
     row = await reader.one("SELECT value FROM progress WHERE name = 'step'")
     return AsOf(now, row[0] if row else 0)
+
+
+async def departures(reader: Queries) -> int:
+    """How often somebody was erased, objected, or agreed again."""
+    row = await reader.one("SELECT value FROM progress WHERE name = 'graves'")
+    return int(row[0]) if row else 0
 
 
 async def build_at(reader: Queries, audience: int, as_of: AsOf) -> int | None:
@@ -160,15 +160,29 @@ async def members(store: Any, build: int | None, as_of: AsOf, objectors: bool = 
             yield one
 
 
-async def check_whole(reader: Queries, build: int, as_of: AsOf) -> None:
-    """Gone when somebody who was in has since been erased or objected: their id is given out no more."""
+async def check_whole(reader: Queries, build: int, as_of: AsOf, behind: int | None = None) -> None:
+    """Gone when somebody who was in has since been erased or objected: their id is given out no more. With
+    `behind`, only since that later step."""
     then = (
         "SELECT t.opens <= ?3 AND t.closes > ?3 FROM transition t WHERE t.build = ?1"
         " AND t.visitor = gone.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
     )
-    sql = f"SELECT 1 FROM transition gone WHERE build = ?1 AND step > ?2 AND cause > 0 AND ({then}) LIMIT 1"
+    sql = f"SELECT 1 FROM transition gone WHERE build = ?1 AND step > ?4 AND cause > 0 AND ({then}) LIMIT 1"
+    params = (build, as_of.step, as_of.instant, as_of.step if behind is None else behind)
+    if await reader.one(sql, params):
+        raise errors.Gone(GONE)
+
+
+async def check_shared(reader: Queries, build: int, as_of: AsOf) -> None:
+    """Gone when somebody who was in has since withheld their identifiers: no file has them any more."""
+    then = (
+        "SELECT t.opens <= ?3 AND t.closes > ?3 FROM transition t WHERE t.build = ?1"
+        " AND t.visitor = w.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
+    )
+    now = "SELECT m.opens <= ?3 AND m.closes > ?3 FROM member m WHERE m.build = ?1 AND m.visitor = w.visitor"
+    sql = f"SELECT 1 FROM withheld w WHERE w.since >= ?3 AND coalesce(({then}), ({now})) LIMIT 1"
     if await reader.one(sql, (build, as_of.step, as_of.instant)):
-        raise errors.Gone("Somebody in this export was erased or opted out since: take a full export.")
+        raise errors.Gone(GONE)
 
 
 async def shown(
@@ -176,7 +190,7 @@ async def shown(
 ) -> dict[bytes, list[tuple[int, bytes, int]]]:
     """The identifiers of these kinds that visitors showed, `(kind, value, seen)`, the latest first.
 
-    Not those in quarantine, which are nobody's.
+    Not those in quarantine, which are nobody's, nor any of visitors who withhold theirs.
     """
     found: dict[bytes, list[tuple[int, bytes, int]]] = {}
     for start in range(0, len(visitors), MOST_BOUND):
@@ -185,6 +199,7 @@ async def shown(
             f"SELECT visitor, kind, value, seen FROM identifier i WHERE visitor IN ({_marks(some)})"
             f" AND account = ? AND kind IN ({_marks(kinds)}) AND NOT EXISTS (SELECT 1 FROM quarantine q"
             " WHERE q.account = i.account AND q.kind = i.kind AND q.value = i.value)"
+            " AND visitor NOT IN (SELECT visitor FROM withheld)"
             " ORDER BY seen DESC, value"
         )
         for visitor, *about in await reader.all(sql, (*some, account, *kinds)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import pathlib
 import re
 import time
@@ -17,56 +16,50 @@ from typing import Any
 import msgspec
 
 from retag import errors
-from retag.store import members
+from retag.press.asking import check
+from retag.press.codecs import CODECS
+from retag.press.job import Ended, Job, Manifest
+from retag.store import downloads, members
+from retag.web.press import Press, Run
 from retag.windows import DAY
+
+__all__ = ["Entry", "Kept", "Manifest"]
 
 log = logging.getLogger("retag")
 
 EXPORT_ID = re.compile(r"[0-9a-f]{32}")
-AT_ONCE = 4
-"""Exports under way at a time."""
+BYTES = (".data", *(f".{name}" for name in CODECS))
 PAUSE = 0.5
 
 
-class Manifest(msgspec.Struct):
-    """An export; the hash covers every byte before an NDJSON trailer, and all of another file.
-
-    `rows` are the members in the file, `missing` those who lack the identifier that the format needs.
-    """
-
-    export_id: str
-    ad_account_id: str
-    audience_id: str
-    format: str
-    as_of: str
-    since: str | None
-    fields: list[str]
-    rows: int
-    sha256: str
-    missing: int = 0
-    op: str | None = None
-
-
 class Entry(msgspec.Struct):
-    """What is on disk beside the bytes."""
+    """What is on disk beside the bytes: what was asked for, when it was done (UTC ms), how large it is."""
 
-    manifest: Manifest
-    build: int | None
+    job: Job
     made: int
+    size: int
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.job.manifest
 
 
 class Kept:
-    """The folder `exports` beside the database; `running` counts exports under way."""
+    """The folder `exports` beside the database; `press` fills it, `readers` are under way."""
 
-    def __init__(self, folder: pathlib.Path, reader: Any) -> None:
-        self.folder, self.reader, self.running = folder, reader, 0
-        self._graves = -1
+    def __init__(self, folder: pathlib.Path, path: str, reader: Any, journal: Any) -> None:
+        self.folder, self.reader, self.journal, self.readers = folder, reader, journal, 0
+        self.press = Press(path, folder, self._finish)
+        self._departures = -1
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        for path in self.folder.glob("*.part"):
+            path.unlink(missing_ok=True)
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def close(self) -> None:
+        await self.press.close()
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -77,25 +70,40 @@ class Kept:
         path = self.folder / f"{name}.json"
         if not EXPORT_ID.fullmatch(name) or not path.exists():
             return None
-        return msgspec.json.decode(path.read_bytes(), type=Entry)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Entry)
+        except msgspec.DecodeError:  # an earlier version's
+            return None
 
-    def bytes_of(self, name: str) -> pathlib.Path | None:
-        """The file, when its bytes are still kept."""
-        path = self.folder / f"{name}.data"
-        return path if path.exists() else None
+    def bytes_of(self, name: str, encoding: str = "data") -> pathlib.Path | None:
+        """The file, or its compressed copy, when its bytes are still kept whole."""
+        entry, path = self.entry(name), self.folder / f"{name}.{encoding}"
+        if entry is None or not path.exists():
+            return None
+        return path if encoding != "data" or path.stat().st_size == entry.size else None
 
-    def part(self) -> pathlib.Path:
-        """Where an export under way is written."""
-        self.folder.mkdir(exist_ok=True)
-        return self.folder / f"{os.urandom(16).hex()}.part"
+    async def _finish(self, run: Run, ended: Ended) -> str:
+        """A finished export's manifest, and who downloaded it; the words for what went wrong, if anything."""
+        now = time.time_ns() // 1_000_000
+        if run.job is None or ended.manifest is None:
+            return ended.fault
+        run.job.manifest = ended.manifest
+        if not ended.fault:
+            self._keep(Entry(run.job, now, ended.size))
+            if not await self.whole(run.name):
+                self._forget(run.name)
+        rows = [downloads.row(ended.manifest, who, now) for who in run.audit]
+        await self.journal.write(lambda cn: downloads.note(cn, rows))
+        return ended.fault
 
-    def keep(self, part: pathlib.Path, entry: Entry) -> None:
-        """A finished export; the bytes first, so that a manifest never promises what is not there."""
-        name = entry.manifest.export_id
-        part.replace(self.folder / f"{name}.data")
-        unfinished = part.with_suffix(".manifest")
+    def _keep(self, entry: Entry) -> None:
+        unfinished = self.folder / f"{entry.manifest.export_id}.json.part"
         unfinished.write_bytes(msgspec.json.encode(entry))
-        unfinished.replace(self.folder / f"{name}.json")
+        unfinished.replace(unfinished.with_suffix(""))
+
+    def _forget(self, name: str) -> None:
+        for suffix in BYTES:
+            (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
     async def _watch(self) -> None:
         while True:
@@ -107,13 +115,15 @@ class Kept:
 
     async def sweep(self, now: int) -> None:
         """Delete bytes older than a day, manifests older than 30, and what held somebody who is gone."""
-        row = await self.reader.one("SELECT value FROM progress WHERE name = 'graves'")
-        graves = row[0] if row else 0
+        departures = await members.departures(self.reader)
         for path in self.folder.glob("*.*"):
-            bereft = graves != self._graves and path.suffix == ".data"
-            if _old(path, now) or (bereft and not await self.whole(path.stem)):
+            name, _, _ = path.name.partition(".")
+            bereft = departures != self._departures and path.suffix == ".data" and name not in self.press.runs
+            if _old(path, now):
                 path.unlink(missing_ok=True)
-        self._graves = graves
+            elif bereft and not await self.whole(name):
+                self._forget(name)
+        self._departures = departures
 
     async def whole(self, name: str) -> bool:
         """Whether nobody in a kept export is gone."""
@@ -121,9 +131,7 @@ class Kept:
         if entry is None:
             return False
         try:
-            if entry.build is not None:
-                as_of = entry.manifest.as_of
-                await members.check_whole(self.reader, entry.build, members.read(as_of))
+            await check(self.reader, entry.job)
         except errors.Gone:
             return False
         return True

@@ -104,7 +104,8 @@ def start(state: Any) -> None:
     state.list_work.wake()
     state.refits = alike.Refits(state.journal, state.settings.path)
     state.refits.start()
-    state.kept = Kept(state.settings.directory / "exports", state.reader)
+    folder = state.settings.directory / "exports"
+    state.kept = Kept(folder, state.settings.path, state.reader, state.journal)
     state.kept.start()
 
 

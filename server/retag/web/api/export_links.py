@@ -18,6 +18,8 @@ from starlette.routing import Route
 
 from retag import errors
 from retag.formats import FORMATS
+from retag.press.asking import Asked, members_job
+from retag.press.codecs import CODECS
 from retag.web.api import exports
 from retag.web.api.audiences import find
 from retag.web.api.auth import Caller
@@ -27,15 +29,23 @@ PATH = "/exports/{ad_account_id}/{audience_id}"
 PURPOSE = "export_link"
 DAY_S = 86_400
 Formats = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(FORMATS)})]
+ASKED = ("fields", "as_of", "since", "op")
 ENDED = "This link is not valid, or it has ended: ask for a new one."
 
 
 class LinkCreate(msgspec.Struct):
-    """`expires_in` is in seconds: a minute to 30 days, a day by default."""
+    """`expires_in` is in seconds: a minute to 30 days, a day by default. With an `as_of` the link gives the
+    same bytes each time, and can be resumed; without, the audience as it is when fetched. The others are as
+    in an export's own address."""
 
     audience_id: str
     format: Formats = "csv"
     fields: str | None = None
+    as_of: str | None = None
+    since: str | None = None
+    op: str | None = None
+    compress: str | None = None
+    spreadsheet: bool = False
     expires_in: Annotated[int, msgspec.Meta(ge=60, le=30 * DAY_S)] = DAY_S
 
 
@@ -47,12 +57,13 @@ class LinkView(msgspec.Struct):
 
 
 class DownloadView(msgspec.Struct):
-    """One download: `at` in UTC ms; `who` a key's prefix, or `link of` it."""
+    """One download: `at` in UTC ms; `who` a key's prefix, `link of` it, or `command line`. Raw events have no
+    `audience_id`; without a `sha256` it was broken off."""
 
     at: int
     who: str
     export_id: str
-    audience_id: str
+    audience_id: str | None
     format: str
     as_of: str
     rows: int
@@ -70,13 +81,16 @@ def _digest(path: str, query: str) -> bytes:
 async def create(call: Call) -> LinkView:
     """A signed address of one audience's export as it will be when fetched."""
     wanted = call.json(LinkCreate)
-    if wanted.format not in FORMATS:
-        raise errors.Invalid("format", f"must be one of {', '.join(FORMATS)}")
     audience = await find(call, number("audience_id", wanted.audience_id))
-    exports.columns(FORMATS[wanted.format], wanted.fields, False)
+    if wanted.compress and wanted.compress not in CODECS:
+        raise errors.Invalid("compress", f"must be one of {', '.join(CODECS)}")
+    given = {name: getattr(wanted, name) or "" for name in ASKED}
+    asked = Asked(wanted.format, **given, spreadsheet=wanted.spreadsheet)
+    await members_job(call.state.reader, call.account, audience.id, asked, call.now)
     ends = call.now // 1000 + wanted.expires_in
-    about = {"format": wanted.format, "expires": ends, "key": call.caller.prefix}
-    query = urlencode(about | ({"fields": wanted.fields} if wanted.fields else {}))
+    about = {"format": wanted.format, "expires": ends, "key": call.caller.prefix} | given
+    about |= {"compress": wanted.compress, "spreadsheet": wanted.spreadsheet or None}
+    query = urlencode({name: value for name, value in about.items() if value})
     path = f"/exports/{call.account}/{audience.id}"
     signature = call.state.door.keys.signer(call.account, PURPOSE).sign(_digest(path, query))
     base = str(call.request.base_url).rstrip("/")
@@ -108,7 +122,7 @@ async def _admitted(request: Request) -> Call:
 async def downloads(call: Call) -> DownloadPage:
     """The latest downloads, newest first."""
     sql = (
-        "SELECT at, who, export, CAST(audience AS TEXT), format, as_of, rows, sha256 FROM download"
+        "SELECT at, who, export, CAST(nullif(audience, 0) AS TEXT), format, as_of, rows, sha256 FROM download"
         " WHERE account = ? ORDER BY id DESC LIMIT ?"
     )
     rows = await call.state.reader.all(sql, (call.account, call.size("page_size", 25, 250)))

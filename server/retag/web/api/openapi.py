@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from retag import __version__
-from retag.formats import FORMATS, Ndjson
+from retag.formats import EVENT_FORMATS, FORMATS
+from retag.press.codecs import CODECS
 from retag.web.api.call import Row
 
 QUERY: dict[str, dict[str, Any]] = {
@@ -37,6 +38,8 @@ QUERY: dict[str, dict[str, Any]] = {
         "minimum": 0,
         "description": "Arrived before, UTC ms; now.",
     },
+    "compress": {"type": "string", "enum": list(CODECS), "description": "A compressed file."},
+    "spreadsheet": {"type": "boolean", "default": False, "description": "No free text is a formula."},
     "op": {"type": "string", "enum": ["add", "remove"], "description": "With since: one half of it."},
 }
 REFUSALS = {
@@ -48,12 +51,19 @@ REFUSALS = {
     "429": "Too many requests this minute.",
     "503": "Overloaded; Retry-After says when to come back.",
 }
+TABLES = {"exports/create": FORMATS, "events/export": EVENT_FORMATS}
 STREAMS: dict[str, dict[str, Any]] = {
-    "exports/create": {one.media_type.partition(";")[0]: {} for one in FORMATS.values()},
-    "events/export": {Ndjson.media_type: {}},
+    name: {one.media_type.partition(";")[0]: {} for one in (*table.values(), *CODECS.values())}
+    for name, table in TABLES.items()
 }
 """What is answered that is no JSON: media types by operation."""
-LATER = {"410": "Too old, or somebody in it was erased or opted out since: take a full export."}
+LATER = {
+    "206": "A range of a finished export.",
+    "304": "If-None-Match names these bytes.",
+    "406": "The compression that is asked for is not installed here.",
+    "410": "Too old, or somebody in it was erased or opted out since: take a full export.",
+    "416": "The range is beyond the end.",
+}
 UNLIKE = {"409": "The audience is not of the type that this is for, or not yet ready for it."}
 PATTERNS = {
     "visitor": {"type": "string", "minLength": 1, "maxLength": 512},
@@ -114,7 +124,7 @@ def operation(row: Row, known: dict[Any, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {
         "operationId": row.operation,
         "summary": row.summary,
-        "parameters": [*map(_in_path, re.findall(r"{(\w+)", row.path)), *map(_in_query, row.query)],
+        "parameters": [*map(_in_path, re.findall(r"{(\w+)", row.path)), *_in_query(row)],
         "responses": {"200": {"description": "Success", "content": content}}
         | {status: _refusal(why) for status, why in refusals.items()},
         "x-retag-scope": row.scope,
@@ -129,8 +139,11 @@ def _in_path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": PATTERNS.get(name, DIGITS)}
 
 
-def _in_query(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": QUERY[name]}
+def _in_query(row: Row) -> list[dict[str, Any]]:
+    """The query's parameters; formats are the operation's own."""
+    own = {"format": QUERY["format"] | {"enum": list(TABLES.get(row.operation, FORMATS))}}
+    schemas = QUERY | own
+    return [{"name": name, "in": "query", "required": False, "schema": schemas[name]} for name in row.query]
 
 
 def _json(schema: Any) -> dict[str, Any]:

@@ -1,0 +1,94 @@
+"""Upload files, each as its platform's written rules have it.
+
+Digests are SHA-256 in lower-case hexadecimal, of the form that the platform hashes; none has a column that
+it wants in the clear (Google's Country and Zip) because none of those is collected. Free of formulas: a cell
+is a digest, or a click id that does not begin as one does.
+https://help.pinterest.com/en/business/article/audience-targeting
+https://support.google.com/google-ads/answer/7659867
+https://www.facebook.com/business/help/2082575038703844
+https://ads.tiktok.com/help/article/custom-audience-customer-file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from retag.formats.rows import EMAIL, FORMULA, MAID, MD5, SHA256, Row, Shown, Text, names_of
+from retag.people import CLICKS
+
+SHA1 = 20
+
+
+class Upload(Text):
+    """One line a member, the digests they showed in columns.
+
+    `takes` has, for each column in order, the kind of identifier; a column stands as often as there may be
+    values. Only SHA-256: it alone is known to be of the normal form that the platform hashes.
+    """
+
+    def __init__(self, name: str, takes: Sequence[tuple[str, int]], most: int = 3) -> None:
+        self.name, self.most = name, most
+        self.heading = [column for column, _ in takes for _ in range(most)]
+        self.kinds = tuple(kind for _, kind in takes)
+
+    def head(self, fields: Sequence[str]) -> bytes:
+        return (",".join(self.heading) + "\r\n").encode()
+
+    def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
+        found = [self._cells(shown.get(row[0], ())) for row in rows]
+        return [",".join(cells) + "\r\n" for cells in found if any(cells)]
+
+    def _cells(self, shown: Sequence[tuple[int, bytes, int]]) -> list[str]:
+        cells: list[str] = []
+        for kind in self.kinds:
+            values = [value.hex() for k, value, _ in shown if k == kind and len(value) == SHA256][: self.most]
+            cells += values + [""] * (self.most - len(values))
+        return cells
+
+
+class Pinterest(Upload):
+    """A single column without a heading, one digest a line: e-mails' (SHA-256, MD5) and mobile ad ids'."""
+
+    def __init__(self) -> None:
+        super().__init__("pinterest", [("", EMAIL), ("", MAID)])
+
+    def head(self, fields: Sequence[str]) -> bytes:
+        return b""
+
+    def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
+        found = [self._lines(shown.get(row[0], ())) for row in rows]
+        return [lines for lines in found if lines]
+
+    def _lines(self, shown: Sequence[tuple[int, bytes, int]]) -> str:
+        return "".join(
+            f"{value.hex()}\r\n"
+            for kind, value, _ in shown
+            if (kind == MAID and len(value) in (MD5, SHA1, SHA256))
+            or (kind == EMAIL and len(value) in (MD5, SHA256))
+        )
+
+
+class ClickIds(Upload):
+    """The latest click id of each platform that a member came with, and when it was last seen, UTC ms.
+
+    An id that a spreadsheet would run as a formula is not one that a platform gives: it is left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("click_ids", list(CLICKS.items()))
+        self.heading = ["visitor_id", *(cell for name in CLICKS for cell in (name, f"{name}_seen"))]
+
+    def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
+        found = [self._cells(shown.get(row[0], ())) for row in rows]
+        names = names_of([row[0] for row in rows])
+        return [
+            f"{name},{','.join(cells)}\r\n" for name, cells in zip(names, found, strict=True) if any(cells)
+        ]
+
+    def _cells(self, shown: Sequence[tuple[int, bytes, int]]) -> list[str]:
+        latest: dict[int, tuple[int, bytes]] = {}
+        for kind, value, seen in shown:
+            if value.isascii() and not value.decode().startswith(FORMULA):
+                latest[kind] = max(latest.get(kind, (0, b"")), (seen, value))
+        pairs = [latest.get(kind, (0, b"")) for kind in self.kinds]
+        return [cell for seen, value in pairs for cell in (value.decode(), str(seen) if value else "")]

@@ -1,0 +1,3 @@
+-- Visitors who agreed to be remembered, and not that what identifies them elsewhere is given to others: in
+-- audiences, and in no file that holds identifiers.
+CREATE TABLE withheld (visitor BLOB PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
