@@ -52,8 +52,9 @@ REFUSALS = {
     "503": "Overloaded; Retry-After says when to come back.",
 }
 TABLES = {"exports/create": FORMATS, "events/export": EVENT_FORMATS}
+PACKED: dict[str, Any] = {codec.media_type: {} for codec in CODECS.values()}
 STREAMS: dict[str, dict[str, Any]] = {
-    name: {one.media_type.partition(";")[0]: {} for one in (*table.values(), *CODECS.values())}
+    name: {one.media_type.partition(";")[0]: {} for one in table.values()} | PACKED
     for name, table in TABLES.items()
 }
 """What is answered that is no JSON: media types by operation."""
