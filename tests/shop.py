@@ -24,6 +24,7 @@ from retag.upkeep import Upkeep
 from retag.web import api, tagfile
 from retag.web.api import export_links, exports, raw_events
 from retag.web.arrivals import Arrivals
+from retag.web.gate import Gate
 from retag.web.mine import Personal
 
 
@@ -81,7 +82,7 @@ async def running(
     )
     state = app.state
     state.settings = Settings.load({}, database=f"sqlite:///{path}", **settings)
-    state.arrivals, state.country_of = Arrivals(), nowhere
+    state.arrivals, state.country_of, state.gate = Arrivals(), nowhere, Gate(rate_limits=False)
     state.journal = Journal(SqliteStore(path), on_folded=state.arrivals.folded)
     state.reader = Reader(path)
     state.journal.start()

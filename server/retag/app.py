@@ -67,7 +67,7 @@ def create(settings: Settings) -> Starlette:
     store = SqliteStore(settings.path)
     journal = Journal(store, limit=settings.queue, on_folded=arrivals.folded)
     gate = Gate(settings.rate_limits)
-    health = Health(journal, gate, settings.directory, settings.min_free_mb, settings.max_lag_ms)
+    health = Health(journal, gate, settings.file, settings.min_free_mb, settings.max_lag_ms)
     file = tagfile.TagFile()
     app = Retag(routes=routes(arrivals, health, file), lifespan=lifespan)
     state = app.state

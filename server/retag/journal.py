@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from retag import errors
 from retag.events import Event
-from retag.pace import QUIET_S, Pace
+from retag.pace import QUIET_S, Pace, Waits
 from retag.store.protocol import Folded, Store
 
 T = TypeVar("T")
@@ -86,6 +86,11 @@ class Journal:
     ) -> None:
         self.store = store
         self.limit = limit
+        self.waits = Waits()
+        """From an event's coming to its commit, s: the oldest of each batch."""
+        self.stumble: tuple[float, str] | None = None
+        """When the latest batch could not be stored, on the monotonic clock, and why; None when it was."""
+        self._in_hand: float | None = None
         self._failed: str | None = None
         self._on_folded = on_folded
         self._on_fatal = on_fatal
@@ -161,10 +166,11 @@ class Journal:
 
     def lag(self) -> tuple[int, int, int]:
         """`(age of the oldest uncommitted event ms, of the oldest unfolded ms, events queued)`."""
-        try:
-            uncommitted = int((time.monotonic() - self._queue[0].at) * 1000)
-        except IndexError:
-            uncommitted = 0
+        oldest = self._in_hand
+        if oldest is None:
+            with contextlib.suppress(IndexError):
+                oldest = self._queue[0].at
+        uncommitted = 0 if oldest is None else int((time.monotonic() - oldest) * 1000)
         waiting, since = self.store.waiting()
         unfolded = int((time.monotonic() - since) * 1000) if waiting else 0
         return uncommitted, unfolded, self._depth - self._taken
@@ -208,11 +214,13 @@ class Journal:
         if not batch:
             return False
         self._heard = time.monotonic()
+        self._in_hand = batch[0].at
         if self.failed:
             for one in batch:
                 one.error = errors.Overloaded()
         else:
             self._commit(batch)
+        self._in_hand = None
         self._taken += size
         self._tell(self._settle, batch)
         return True
@@ -222,6 +230,8 @@ class Journal:
         apart = [event for one in batch for event in one.apart]
         try:
             self.store.append(events, apart)
+            self.stumble = None
+            self.waits.note(time.monotonic() - batch[0].at)
         except Exception as error:
             if not self.store.is_poison(error):
                 self._refuse(batch, error)
@@ -235,6 +245,7 @@ class Journal:
 
     def _refuse(self, batch: list[Submission], error: BaseException) -> None:
         log.error("a batch of %d was not stored: %s", len(batch), error)
+        self.stumble = time.monotonic(), str(error)
         for one in batch:
             one.error = errors.Overloaded()
         self._check_fatal(error)

@@ -8,6 +8,7 @@ milliseconds by what an event has cost lately; in larger ones when the wait grow
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 
 HANDFUL = 256
 WAIT_S = 0.1
@@ -17,6 +18,22 @@ LATE, QUIET = 4, 12
 """How much larger slices may be then."""
 QUIET_S = 0.25
 LEAST, MOST = 64, 20_000
+
+
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Waits:
+    """How many waits ended within each of BOUNDS_S, and beyond; `total` in seconds."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_S) + 1)
+        self.total = 0.0
+
+    def note(self, seconds: float) -> None:
+        """One wait."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.total += seconds
 
 
 class Pace:

@@ -150,7 +150,12 @@ class Settings:
     @property
     def directory(self) -> Path:
         """The directory of the database file, where exports are kept too."""
-        return Path(self.path).resolve().parent
+        return self.file.parent
+
+    @property
+    def file(self) -> Path:
+        """The database file, in full."""
+        return Path(self.path).resolve()
 
 
 def read(name: str, parse: Callable[[str], Any], value: Any) -> Any:

@@ -7,7 +7,10 @@ the disk is the field's classic failure (https://github.com/arp242/goatcounter/i
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
+import time
 from pathlib import Path
 
 from starlette.requests import Request
@@ -17,21 +20,31 @@ from retag.journal import Journal
 from retag.web.gate import Gate
 
 LOOK_S = 2.0
+STUMBLE_S = 10.0
+"""For so long a batch that could not be stored keeps us unready, if no other was: someone must try again."""
+FULL = 1 << 20
+"""Free bytes below which a disk is full, whatever the setting."""
 
 
 class Health:
     """What is wrong, if anything. `watch` keeps the gate shut while the disk is short."""
 
-    def __init__(self, journal: Journal, gate: Gate, folder: Path, min_free_mb: int, max_lag_ms: int) -> None:
+    def __init__(self, journal: Journal, gate: Gate, file: Path, min_free_mb: int, max_lag_ms: int) -> None:
         self.journal = journal
         self.gate = gate
-        self.folder = folder
-        self.min_free = min_free_mb << 20
+        self.file = file
+        self.min_free = max(min_free_mb << 20, FULL)
         self.max_lag_ms = max_lag_ms
 
     def free(self) -> int:
         """Bytes free on the database's disk."""
-        return shutil.disk_usage(self.folder).free
+        return shutil.disk_usage(self.file.parent).free
+
+    def size(self, end: str = "") -> int:
+        """Bytes of the database's file, or of the one beside it with this end to its name; 0 without."""
+        with contextlib.suppress(OSError):
+            return os.stat(f"{self.file}{end}").st_size
+        return 0
 
     def look(self) -> None:
         """Shut or open the gate by the disk's free space."""
@@ -48,9 +61,11 @@ class Health:
     def faults(self) -> list[str]:
         """Every reason not to be ready, in words."""
         uncommitted, unfolded, depth = self.journal.lag()
+        at, why = self.journal.stumble or (-STUMBLE_S, "")
         checks = [
             (self.journal.failed, f"the journal has failed: {self.journal.failed}"),
             (self.gate.fault, self.gate.fault or ""),
+            (time.monotonic() - at < STUMBLE_S, f"the last batch could not be stored: {why}"),
             (
                 uncommitted > self.max_lag_ms,
                 f"the oldest of {depth} events waits {uncommitted} ms for its commit",

@@ -6,15 +6,18 @@ A direct request from a loopback or private address needs no key; any other need
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from retag import errors
+from retag import __version__, errors
+from retag.pace import BOUNDS_S
 from retag.web.api import auth
 from retag.web.api.call import refusal
 from retag.web.arrivals import Arrivals
@@ -42,6 +45,17 @@ class Figures(Collector):
         for what, count in self.arrivals.lost.items():
             lost.add_metric([what], count)
         yield lost
+        waits = self.health.journal.waits
+        ends = [*map(str, BOUNDS_S), "+Inf"]
+        yield HistogramMetricFamily(
+            "retag_commit_seconds",
+            "From an event's coming to its commit: the oldest of each batch.",
+            buckets=list(zip(ends, accumulate(waits.counts), strict=True)),
+            sum_value=waits.total,
+        )
+        build = GaugeMetricFamily("retag_build_info", "What runs.", labels=["version", "sqlite"])
+        build.add_metric([__version__, sqlite3.sqlite_version], 1)
+        yield build
         for name, about, value in self._gauges():
             yield GaugeMetricFamily(name, about, value)
 
@@ -51,6 +65,8 @@ class Figures(Collector):
             ("retag_journal_events", "Events that wait for their commit.", depth),
             ("retag_journal_uncommitted_seconds", "Age of the oldest uncommitted event.", uncommitted / 1000),
             ("retag_journal_unfolded_seconds", "Age of the oldest unfolded event.", unfolded / 1000),
+            ("retag_database_bytes", "Size of the database file.", self.health.size()),
+            ("retag_wal_bytes", "Size of its write-ahead log.", self.health.size("-wal")),
             ("retag_disk_free_bytes", "Free space on the database's disk.", self.health.free()),
             ("retag_ready", "1 when /readyz answers 200.", float(not self.health.faults())),
         ]

@@ -81,6 +81,8 @@ async def store(call: Call, intake: Intake) -> None:
     """Commit, and count each event once, as the door does; errors.Overloaded when nothing was stored."""
     many = len(intake.events)
     try:
+        if call.state.gate.fault:
+            raise errors.Overloaded(call.state.gate.fault)
         if many:
             await call.state.journal.append(intake.events, ())
     except (errors.Overloaded, errors.Poison) as error:
