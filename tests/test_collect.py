@@ -43,18 +43,15 @@ async def test_a_pixel_answers_an_image(tmp_path: pathlib.Path) -> None:
 async def test_no_answer_before_the_commit(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the journal has not committed, the request waits; a thousand commit together."""
     async with standing(tmp_path) as door:
-        held = asyncio.Event()
-        append = door.state.journal.append
-
-        async def slow(*given: Any) -> None:
-            await held.wait()
-            await append(*given)
-
-        monkeypatch.setattr(door.state.journal, "append", slow)
+        held: list[tuple[Any, ...]] = []
+        append = door.state.journal.append_nowait
+        monkeypatch.setattr(door.state.journal, "append_nowait", lambda *given: held.append(given))
         waiting = [asyncio.create_task(door.beacon()) for _ in range(50)]
         done, _ = await asyncio.wait(waiting, timeout=0.2)
         assert not done
-        held.set()
+        assert len(held) == 50
+        for given in held:
+            append(*given)
         answers = await asyncio.gather(*waiting)
         assert {answer.status_code for answer in answers} == {204}
         assert await door.rows() == 50
@@ -181,11 +178,7 @@ async def test_required_consent_decides_first(tmp_path: pathlib.Path) -> None:
 async def test_a_full_journal_answers_503_and_when_to_come_again(tmp_path: pathlib.Path) -> None:
     """Nothing of such a request is stored, and every event of it counts as overloaded."""
     async with standing(tmp_path) as door:
-
-        async def full(*_: Any) -> None:
-            raise errors.Overloaded
-
-        door.state.journal.append = full
+        door.state.journal.append_nowait = lambda events, apart, done: done(errors.Overloaded())
         answer = await door.beacon({}, {"event": "not a name!"})
         assert (answer.status_code, outcome(answer)) == (503, "overloaded=2")
         assert int(answer.headers["retry-after"]) >= 1

@@ -49,7 +49,16 @@ log = logging.getLogger("retag")
 
 
 class Retag(Starlette):
-    """Starlette, with the door before everything: a beacon passes no middleware and no router."""
+    """Starlette, with the door before everything: a beacon passes no middleware and no router.
+
+    Behind our own protocol it does not even come here: `door` is what takes it there.
+    """
+
+    @property
+    def door(self) -> Collect | None:
+        """The door, once it is open."""
+        found: Collect | None = getattr(self.state, "collect", None)
+        return found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in PATHS:

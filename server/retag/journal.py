@@ -258,7 +258,10 @@ class Journal:
     @staticmethod
     def _settle(batch: list[Submission]) -> None:
         for one in batch:
-            one.done(one.error)
+            try:
+                one.done(one.error)
+            except Exception:
+                log.exception("an answer was not given")
 
     def _fold_due(self) -> bool:
         waiting, since = self.store.waiting()

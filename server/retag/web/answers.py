@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from starlette.types import Send
 
 from retag.hits import Hit
 from retag.ingest import Door, Intake
-from retag.web.cors import Cors, Headers
+from retag.web.cors import MOST_KNOWN, Cors, Headers
 from retag.web.letters import Letters
 from retag.web.outcomes import PIXEL, outcome_line, refusal, status
 
@@ -28,45 +27,62 @@ CONFIGURATION = msgspec.json.encode(
 """What `/user/` answers: the camelCase names that Pinterest's own tag reads."""
 
 
+class Answer:
+    """One answer, short and whole. `lines` are its headers as they go over the wire."""
+
+    __slots__ = ("body", "headers", "lines", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
 class Answers:
-    """Answers in the name of a door."""
+    """Answers in the name of a door. Most beacons of a page's origin get one and the same: kept as worded."""
 
     def __init__(self, door: Door, letters: Letters) -> None:
         self.door = door
         self.letters = letters
         self.cors = Cors()
+        self._thanks: dict[tuple[int, bytes], Answer] = {}
 
-    async def give(self, send: Send, hit: Hit, intake: Intake, outcomes: dict[str, int]) -> None:
-        """Answer one request."""
+    def give(self, hit: Hit, intake: Intake, outcomes: dict[str, int]) -> Answer:
+        """The answer to one request."""
+        cors = self.cors.headers(intake.tag, hit.origin)
+        configures, names = hit.path[1] == "u", intake.fresh or intake.forget
+        plain = hit.method == "POST" and not configures and not names
+        if plain and len(outcomes) == 1 and "accepted" in outcomes:
+            return self.thanks(outcomes["accepted"], cors)
+        headers = [(b"retag-outcome", outcome_line(outcomes)), *cors]
         code = status(outcomes)
-        headers = [(b"retag-outcome", outcome_line(outcomes)), *self.cors.headers(intake.tag, hit.origin)]
         if code != 200:
-            if code in AGAIN:
-                headers.append(RETRY)
-            await reply(send, code, headers, b"application/json", refusal(outcomes, intake.reasons))
-            return
-        if intake.fresh or intake.forget or hit.path[1] == "u":
+            headers += [RETRY] if code in AGAIN else []
+            return reply(code, headers, b"application/json", refusal(outcomes, intake.reasons))
+        if configures or names:
             headers += self.letters.headers(hit, intake, self.cors.trusted(intake.tag, hit.origin))
-        if hit.path[1] == "u":
-            await reply(send, 200, headers, b"application/json", CONFIGURATION)
-        elif hit.method == "POST":
-            await nothing(send, headers)
-        else:
-            await reply(send, 200, headers, b"image/gif", PIXEL)
+        if configures:
+            return reply(200, headers, b"application/json", CONFIGURATION)
+        return Answer(204, headers) if hit.method == "POST" else reply(200, headers, b"image/gif", PIXEL)
 
-    async def preflight(self, send: Send, hit: Hit) -> None:
-        """Answer an OPTIONS request."""
-        await nothing(send, self.cors.preflight(self.door.tags, hit))
+    def thanks(self, accepted: int, cors: Headers) -> Answer:
+        """All events were accepted, of a visitor we know: the first header names the origin, and so the rest."""
+        key = (accepted, cors[0][1])
+        found = self._thanks.get(key)
+        if found is None:
+            if len(self._thanks) >= MOST_KNOWN:
+                self._thanks.clear()
+            found = Answer(204, [(b"retag-outcome", b"accepted=%d" % accepted), *cors])
+            self._thanks[key] = found
+        return found
+
+    def preflight(self, hit: Hit) -> Answer:
+        """The answer to an OPTIONS request."""
+        return Answer(204, self.cors.preflight(self.door.tags, hit))
 
 
-async def nothing(send: Send, headers: Headers) -> None:
-    """204."""
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def reply(send: Send, code: int, headers: Headers, kind: bytes, body: bytes) -> None:
+def reply(code: int, headers: Headers, kind: bytes, body: bytes) -> Answer:
     """A short answer with a body, never cached."""
     about = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *PRIVATE]
-    await send({"type": "http.response.start", "status": code, "headers": [*headers, *about]})
-    await send({"type": "http.response.body", "body": body})
+    return Answer(code, [*headers, *about], body)

@@ -1,13 +1,16 @@
-"""The public door: `/v3/` and `/user/`, as a raw ASGI app.
+"""The public door: `/v3/` and `/user/`. Take the hit in, commit it, answer: nothing awaits in between.
 
-Its first await reads the body. uvicorn throws a fully received body away when the client has gone before the
-first `receive()`, and a page that unloads is gone at once: behind one earlier await all of 1,600 unload
-beacons were lost, with the body first none of 4,000. Its last act is the answer, after the commit.
+uvicorn throws a fully received body away when the client has gone before the first `receive()`, and a page
+that unloads is gone at once: behind one earlier await all of 1,600 unload beacons were lost, with the body
+first none of 4,000. So the protocol hands a request over when its body is whole (`retag.web.protocol`), and
+the same door as an ASGI app, for any other server, awaits the body before anything else.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
@@ -15,12 +18,12 @@ from retag import errors
 from retag.hits import Hit
 from retag.ingest import Door, Intake
 from retag.journal import Journal
-from retag.web.answers import Answers
+from retag.web.answers import Answer, Answers
 from retag.web.arrivals import Arrivals
 from retag.web.entropy import Entropy
 from retag.web.gate import Gate, refused
 from retag.web.peers import Peers
-from retag.web.reading import Gone, client_of, gather, hit_of, read_body
+from retag.web.reading import Asked, Gone, client_of, gather, hit_of, read_body
 from retag.web.unseen import Unseen
 
 LIMIT = 64 << 10
@@ -28,9 +31,13 @@ LIMIT = 64 << 10
 PATHS = frozenset(("/v3/", "/user/", "/v3", "/user"))
 METHODS = frozenset(("GET", "POST"))
 
+Tell = Callable[[Answer], None]
+
 
 class Collect:
-    """The door over HTTP: read the body, take the hit in, commit it, answer."""
+    """The door over HTTP. `hear` is the whole of it; calling it is the same as an ASGI app."""
+
+    paths, limit = frozenset(path.encode() for path in PATHS), LIMIT
 
     def __init__(
         self, door: Door, journal: Journal, gate: Gate, peers: Peers, answers: Answers, arrivals: Arrivals
@@ -43,48 +50,83 @@ class Collect:
         self.arrivals = arrivals
         self.unseen = Unseen(door)
         self.entropy = Entropy()
+        self._meetings: set[asyncio.Task[None]] = set()
+
+    def hear(self, asked: Asked, body: bytes | None, tell: Tell) -> None:
+        """One request, its body whole (None: beyond LIMIT). `tell` is called once its fate is on disk."""
+        now = time.time_ns() // 1_000_000
+        headers = gather(asked.headers)
+        client = client_of(asked, headers, self.peers)
+        hit = hit_of(asked, headers, body or b"", client, now)
+        if hit.method == "OPTIONS":
+            tell(self.answers.preflight(hit))
+            return
+        refusal = self.gate.refusal(client, now) or unreadable(hit, headers, body)
+        if refusal is not None:
+            self.settle(hit, refusal, tell)
+        elif (agent := self.door.unclassified(hit)) is not None:
+            self.meet(agent, hit, tell)
+        else:
+            self.take(hit, tell)
+
+    def take(self, hit: Hit, tell: Tell) -> None:
+        """Commit what the hit holds, then answer."""
+        intake = self.gate.paced(self.door.take(hit, self.entropy.take()), hit.received)
+        if intake.events or intake.apart:
+            self.journal.append_nowait(
+                (*intake.events, *intake.landings) if intake.landings else intake.events,
+                intake.apart,
+                lambda error: self.settle(hit, intake, tell, error),
+            )
+        else:
+            self.settle(hit, intake, tell)
+
+    def settle(self, hit: Hit, intake: Intake, tell: Tell, error: BaseException | None = None) -> None:
+        """Every event's fate is known: count it, and say it."""
+        outcomes = outcomes_of(intake, error)
+        self.arrivals.note(hit.received, intake, outcomes)
+        tell(self.answers.give(hit, intake, outcomes))
+
+    def meet(self, agent: str, hit: Hit, tell: Tell) -> None:
+        """Look an unseen user agent up, off the loop, before its hit is taken; others do not wait."""
+
+        async def learn() -> None:
+            if await self.unseen.learn(agent):
+                self.take(hit, tell)
+            else:
+                self.settle(hit, refused("overloaded", "too many new user agents at once"), tell)
+
+        meeting = asyncio.create_task(learn())
+        self._meetings.add(meeting)
+        meeting.add_done_callback(self._meetings.discard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await read_body(receive, LIMIT)
         except Gone:
             return
-        now = time.time_ns() // 1_000_000
-        headers = gather(scope)
-        client = client_of(scope, headers, self.peers)
-        hit = hit_of(scope, headers, body or b"", client, now)
-        if hit.method == "OPTIONS":
-            await self.answers.preflight(send, hit)
-            return
-        intake = self.gate.refusal(client, now) or unreadable(hit, headers, body) or await self.take(hit)
-        outcomes = await self.commit(intake)
-        self.arrivals.note(now, intake, outcomes)
-        await self.answers.give(send, hit, intake, outcomes)
-
-    async def take(self, hit: Hit) -> Intake:
-        """What the hit holds; an unseen user agent is looked up off the loop first, others do not wait."""
-        agent = self.door.unclassified(hit)
-        if agent is not None and not await self.unseen.learn(agent):
-            return refused("overloaded", "too many new user agents at once")
-        return self.gate.paced(self.door.take(hit, self.entropy.take()), hit.received)
-
-    async def commit(self, intake: Intake) -> dict[str, int]:
-        """Every event's outcome, once its fate is on disk."""
-        count = len(intake.events)
-        if count or intake.apart:
-            try:
-                await self.journal.append((*intake.events, *intake.landings), intake.apart)
-            except (errors.Overloaded, errors.Poison) as error:
-                return {str(error.outcome): count + sum(intake.outcomes.values())}
-        return {"accepted": count, **intake.outcomes} if count else intake.outcomes
+        told: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.hear(Asked.of(scope), body, lambda answer: None if told.done() else told.set_result(answer))
+        answer = await told
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
 
-def unreadable(hit: Hit, headers: dict[bytes, bytes], body: bytes | None) -> Intake | None:
+def outcomes_of(intake: Intake, error: BaseException | None) -> dict[str, int]:
+    """How many events ended how; all of a request that was not stored share the error's outcome."""
+    count = len(intake.events)
+    if error is not None:
+        outcome = error.outcome if isinstance(error, errors.RetagError) else errors.Overloaded.outcome
+        return {str(outcome): count + sum(intake.outcomes.values())}
+    return {"accepted": count, **intake.outcomes} if count else intake.outcomes
+
+
+def unreadable(hit: Hit, headers: dict[str, str], body: bytes | None) -> Intake | None:
     """The refusal of a request that is not worth reading, or None."""
     if body is None:
         return refused("too_large", f"the body is larger than {LIMIT} bytes")
     if hit.method not in METHODS:
         return refused("malformed", "use GET or POST")
-    if headers.get(b"content-encoding", b"identity") != b"identity":
+    if headers.get("content-encoding", "identity") != "identity":
         return refused("malformed", "send the body uncompressed")
     return None

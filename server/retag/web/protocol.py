@@ -7,6 +7,9 @@ a sweep costs less than a timer for each request, and no trick with bytes can le
 
 A refused request is answered, then drained for a moment: closing on unread bytes would send a reset, and the
 client would never see why (RFC 9112 §9.6).
+
+An app may have a `door` (Door). Requests to its paths go there straight when their body is whole, without an
+ASGI cycle and a task each (retag.web.exchange); whatever is unusual about one sends it the long way.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from retag.web.exchange import Door, Exchange
+
 IDLE = 5.0
 """Seconds for the first byte of a first request."""
 HEADERS = 5.0
@@ -25,6 +30,8 @@ HEADERS = 5.0
 BODY = 10.0
 """Seconds from a request's first byte to its last, plus one for each PACE bytes."""
 PACE = 64 << 10
+ANSWER = 60.0
+"""Seconds that the door may take for its answer: far more than it ever should."""
 KEEP_ALIVE = 15.0
 """Seconds between requests."""
 STALLED = 60.0
@@ -44,27 +51,42 @@ class Refused(Exception):
 
 
 class DoorProtocol(HttpToolsProtocol):
-    """One connection. `deadline` is in the loop's time; `head` counts the bytes of unfinished headers."""
+    """One connection. `deadline` is in the loop's time.
+
+    `head` counts the bytes in which the headers came, with whatever came in the same packets.
+    """
 
     deadline = math.inf
     began = 0.0
     taken = 0
     head = 0
+    arrived = 0
+    named: dict[bytes, bytes]
     in_headers = False
     whole = True
     lingering = False
     fault: tuple[int, str] = (400, "This is not HTTP.")
+    door: Door | None = None
+    _given: list[tuple[bytes, bytes]] | None = None
+    _dated = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.door = getattr(self.app, "door", None)
         self.deadline = self.loop.time() + IDLE
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(self.cycle, Exchange):
+            self.cycle = None  # it needs no telling: what it has is taken anyway
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self.lingering:
             self._throw_away(len(data))
             return
+        self.arrived = len(data)
         if self.in_headers:
-            self.head += len(data)
+            self.head += self.arrived
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -76,10 +98,11 @@ class DoorProtocol(HttpToolsProtocol):
                 self.refuse(431, "The headers are too large.")
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
         self.began = self.loop.time()
         self.deadline = self.began + HEADERS
-        self.head = self.taken = 0
+        self.head, self.taken = self.arrived, 0
         self.in_headers, self.whole = True, False
 
     def on_url(self, url: bytes) -> None:
@@ -87,44 +110,89 @@ class DoorProtocol(HttpToolsProtocol):
         if len(self.url) > URL_LIMIT:
             self._stop(414, "The address is too long.")
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
     def on_headers_complete(self) -> None:
         self.in_headers = False
-        headers = self.headers
-        size = len(self.url)
-        hosts = 0
-        for name, value in headers:
-            size += len(name) + len(value)
-            hosts += name == b"host"
-        if size > HEADER_LIMIT or len(headers) > HEADER_COUNT:
-            self._stop(431, "The headers are too large.")
-        if hosts > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
-            self._stop(400, "Exactly one Host header is needed.")
+        self._weigh()
         self.deadline = self.began + BODY
+        if not self._short_way():
+            self._long_way()
+
+    def _weigh(self) -> None:
+        """Stop on headers that are too many or too large, or name no host or several."""
+        headers = self.headers
+        if len(headers) > HEADER_COUNT or (self.head > HEADER_LIMIT and self._size() > HEADER_LIMIT):
+            self._stop(431, "The headers are too large.")
+        self.named = dict(headers)
+        hosts = int(b"host" in self.named)
+        if len(self.named) < len(headers):
+            hosts = sum(name == b"host" for name, _ in headers)
+        if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            self._stop(400, "Exactly one Host header is needed.")
+
+    def _size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _short_way(self) -> bool:
+        """Begin an exchange with the door, if this request is one for it and there is nothing unusual."""
+        path, _, query = self.url.partition(b"?")
+        if self.door is None or path not in self.door.paths or self.flow.write_paused:
+            return False
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        exchange = Exchange.of(self, self.door, path, query)
+        if exchange is not None:
+            self.cycle = exchange  # type: ignore[assignment]
+        return exchange is not None
+
+    def _long_way(self) -> None:
+        """An ASGI cycle of uvicorn's, which expects to have seen the request from its first byte."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self.taken += len(body)
         self.deadline = self.began + BODY + self.taken / PACE
-        super().on_body(body)
+        if isinstance(self.cycle, Exchange):
+            self.cycle.add(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self.whole = True
         self.deadline = math.inf
-        super().on_message_complete()
+        if isinstance(self.cycle, Exchange):
+            self.deadline = self.loop.time() + ANSWER
+            self.cycle.begin()
+        else:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if not self.whole:  # answered before its body had come: the rest is not wanted
+        if not self.whole and self.cycle.response_complete:  # answered before its body had come
             self._linger()
             return
         self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
-        elif not self.in_headers:
+        elif not self.in_headers and self.whole:
             self.deadline = self.loop.time() + KEEP_ALIVE
+
+    def dated(self) -> bytes:
+        """The headers that go with every answer, as uvicorn sets them once a second."""
+        given = self.server_state.default_headers
+        if given is not self._given:
+            self._given, self._dated = given, b"".join([b"%b: %b\r\n" % header for header in given])
+        return self._dated
 
     def pause_writing(self) -> None:
         super().pause_writing()

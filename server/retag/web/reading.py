@@ -1,7 +1,8 @@
-"""From ASGI to `Hit`: the body first, then the few headers that matter."""
+"""From HTTP to `Hit`: the body first, then the few headers that matter."""
 
 from __future__ import annotations
 
+import msgspec
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
@@ -10,11 +11,40 @@ from retag.hits import Hit
 from retag.web.peers import Client, Peers
 
 USER_AGENT_LIMIT = 512
-WANTED = frozenset(
-    b"content-type content-encoding origin referer user-agent cookie sec-purpose purpose x-purpose x-moz"
-    b" sec-fetch-site sec-gpc dnt host x-forwarded-for x-forwarded-proto".split()
-)
-JOINED = {b"cookie": b"; ", b"x-forwarded-for": b",", b"sec-gpc": b","}
+PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+NAMES = {
+    name.encode(): name
+    for name in (
+        *("content-type", "content-encoding", "origin", "referer", "user-agent", "cookie", "sec-fetch-site"),
+        *("sec-gpc", "dnt", "host", "x-forwarded-for", "x-forwarded-proto"),
+        *PURPOSES,
+    )
+}
+JOINED = {"cookie": "; ", "x-forwarded-for": ",", "sec-gpc": ","}
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A request without its body; `headers` in small letters, as they came."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    peer: str
+    scheme: str
+
+    @classmethod
+    def of(cls, scope: Scope) -> Asked:
+        """What an ASGI scope asks."""
+        peer = scope["client"]
+        return cls(
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            scope["headers"],
+            peer[0] if peer else "",
+            scope["scheme"],
+        )
 
 
 class Gone(Exception):
@@ -23,11 +53,8 @@ class Gone(Exception):
 
 async def read_body(receive: Receive, limit: int) -> bytes | None:
     """The whole body, None when it is longer than `limit`; nothing awaits before the first receive."""
-    message = await receive()
-    if message["type"] == "http.request" and not message["more_body"]:
-        body: bytes = message["body"]
-        return body if len(body) <= limit else None
     parts = bytearray()
+    message = await receive()
     while message["type"] == "http.request":
         parts += message["body"]
         if len(parts) > limit:
@@ -38,44 +65,43 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
     raise Gone
 
 
-def gather(scope: Scope) -> dict[bytes, bytes]:
+def gather(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """The wanted headers. Repeated ones: lists are joined, of the others the first counts."""
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        if name in WANTED:
-            if name not in found:
-                found[name] = value
-            elif name in JOINED:
-                found[name] += JOINED[name] + value
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name in NAMES:
+            wanted = NAMES[name]
+            if wanted not in found:
+                found[wanted] = value.decode("latin-1")
+            elif wanted in JOINED:
+                found[wanted] += JOINED[wanted] + value.decode("latin-1")
     return found
 
 
-def client_of(scope: Scope, headers: dict[bytes, bytes], peers: Peers) -> Client:
-    peer = scope["client"]
-    return peers.client(peer[0] if peer else "", headers.get(b"x-forwarded-for", b"").decode("latin-1"))
+def client_of(asked: Asked, headers: dict[str, str], peers: Peers) -> Client:
+    return peers.client(asked.peer, headers.get("x-forwarded-for", ""))
 
 
-def hit_of(scope: Scope, headers: dict[bytes, bytes], body: bytes, client: Client, now: int) -> Hit:
+def hit_of(asked: Asked, headers: dict[str, str], body: bytes, client: Client, now: int) -> Hit:
     """The facts of one request, `now` in UTC milliseconds."""
     get = headers.get
-    scheme = (client.believed and get(b"x-forwarded-proto", b"").decode("latin-1")) or scope["scheme"]
     return Hit(
-        method=scope["method"],
-        path=scope["path"],
-        query=scope["query_string"],
+        method=asked.method,
+        path=asked.path,
+        query=asked.query,
         body=body,
         received=now,
-        content_type=get(b"content-type", b"").decode("latin-1"),
-        origin=get(b"origin", b"").decode("latin-1"),
-        referer=get(b"referer", b"").decode("latin-1"),
-        user_agent=get(b"user-agent", b"").decode("latin-1")[:USER_AGENT_LIMIT],
-        cookie=get(b"cookie", b"").decode("latin-1"),
+        content_type=get("content-type", ""),
+        origin=get("origin", ""),
+        referer=get("referer", ""),
+        user_agent=get("user-agent", "")[:USER_AGENT_LIMIT],
+        cookie=get("cookie", ""),
         purpose=_purpose(headers),
-        fetch_site=get(b"sec-fetch-site", b"").decode("latin-1").lower(),
-        gpc=b"sec-gpc" in headers and b"1" in [one.strip() for one in headers[b"sec-gpc"].split(b",")],
-        dnt=get(b"dnt") == b"1",
-        host=get(b"host", b"").decode("latin-1"),
-        secure=scheme == "https",
+        fetch_site=get("sec-fetch-site", "").lower(),
+        gpc="sec-gpc" in headers and "1" in [one.strip() for one in headers["sec-gpc"].split(",")],
+        dnt=get("dnt") == "1",
+        host=get("host", ""),
+        secure=((client.believed and get("x-forwarded-proto")) or asked.scheme) == "https",
         address=client.address,
         country=client.country,
     )
@@ -87,8 +113,8 @@ def cookies_of(request: Request) -> set[str]:
     return identity.cookies_of("; ".join(request.headers.getlist("cookie")), plain)
 
 
-def _purpose(headers: dict[bytes, bytes]) -> str:
-    for name in (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"):
+def _purpose(headers: dict[str, str]) -> str:
+    for name in PURPOSES:
         if name in headers:
-            return headers[name].decode("latin-1").lower()
+            return headers[name].lower()
     return ""

@@ -1,0 +1,102 @@
+"""Exchange: one request to the door and its short answer, without an ASGI cycle.
+
+An ASGI app costs a scope, a task, a future and two messages for each request. A beacon needs none of them:
+its body is a few hundred bytes, and its answer is known at once or with the next commit. So the protocol hands
+it to the door as it is. `benchmarks/collect.py` says what that is worth.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from retag.web.answers import Answer
+from retag.web.reading import Asked
+
+if TYPE_CHECKING:
+    from retag.web.protocol import DoorProtocol
+
+log = logging.getLogger("retag.door")
+METHODS = frozenset((b"GET", b"POST"))
+UNUSUAL = frozenset((b"expect", b"upgrade"))
+FAILED = Answer(500, [(b"content-length", b"0"), (b"retag-outcome", b"overloaded=1")])
+
+
+class Door(Protocol):
+    """What answers the short way: `paths` as they are asked for, `limit` in bytes of a body."""
+
+    paths: frozenset[bytes]
+    limit: int
+
+    def hear(self, asked: Asked, body: bytes | None, tell: Callable[[Answer], None]) -> None:
+        """One request, its body whole (None: beyond the limit); `tell` is called once, now or later."""
+
+
+class Exchange:
+    """In a connection's `cycle`, with what uvicorn asks of one: `keep_alive` and `response_complete`."""
+
+    __slots__ = ("asked", "body", "connection", "door", "heard", "keep_alive", "response_complete")
+
+    def __init__(self, connection: DoorProtocol, door: Door, asked: Asked) -> None:
+        self.connection = connection
+        self.door = door
+        self.asked = asked
+        self.body = b""
+        self.heard = False
+        self.keep_alive = connection.parser.should_keep_alive()
+        self.response_complete = False
+
+    @classmethod
+    def of(cls, connection: DoorProtocol, door: Door, path: bytes, query: bytes) -> Exchange | None:
+        """The exchange that these headers begin; None when they ask for more than a short answer."""
+        method = connection.parser.get_method()
+        if method not in METHODS or not UNUSUAL.isdisjoint(connection.named):
+            return None
+        peer = connection.client
+        asked = Asked(
+            method.decode(),
+            path.decode(),
+            query,
+            connection.headers,
+            peer[0] if peer else "",
+            connection.scheme or "http",
+        )
+        return cls(connection, door, asked)
+
+    def add(self, body: bytes) -> None:
+        """More of the body; beyond the limit the door hears at once that there is too much."""
+        if self.heard:
+            return
+        self.body = self.body + body if self.body else body
+        if len(self.body) > self.door.limit:
+            self._hear(None)
+
+    def begin(self) -> None:
+        """The body is whole."""
+        if not self.heard:
+            self._hear(self.body)
+
+    def _hear(self, body: bytes | None) -> None:
+        self.heard = True
+        try:
+            self.door.hear(self.asked, body, self.answer)
+        except Exception:
+            log.exception("the door failed")
+            self.answer(FAILED)
+
+    def answer(self, answer: Answer) -> None:
+        """Write the answer, and be ready for the next request."""
+        connection = self.connection
+        if self.response_complete or connection.transport.is_closing():
+            return
+        self.response_complete = True
+        ending = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        connection.transport.write(
+            b"".join((STATUS_LINE[answer.status], connection.dated(), answer.lines, ending, answer.body))
+        )
+        if not self.keep_alive and connection.whole:
+            connection.transport.close()
+        connection.on_response_complete()
