@@ -237,6 +237,7 @@ def test_large_file_is_checked_in_the_background(tmp_path, monkeypatch):
 def test_wal_stays_small(tmp_path, monkeypatch):
     """However much flows through; and while a long read pins it, not every slice tries again."""
     monkeypatch.setattr(engine, "WAL_DUE", 200_000)
+    monkeypatch.setattr(engine, "LOOK_S", 0.0)
     monkeypatch.setattr(sqlite, "WAL_KEPT", 50_000)
     store = SqliteStore(tmp_path / "a.db")
     store.open()

@@ -16,6 +16,7 @@ from retag.devices import Device
 from retag.events import INIT, PLATFORMS, SOURCES, Event, canonical
 from retag.hits import Hit
 from retag.keyring import Keyring
+from retag.landing import Landing
 from retag.screen import Case, Policy, Tag, check, said
 from retag.windows import DAY
 from retag.wire import Beacon, Malformed
@@ -25,7 +26,6 @@ __all__ = ["Door", "Intake", "Policy", "Tag", "tag_of"]
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LATEST = 7 * DAY
 MOST_KNOWN = 20_000
-CLICK = re.compile(rf"[?&]({'|'.join(people.CLICKS)})=([^&#]{{1,400}})")
 
 
 class Intake(msgspec.Struct, frozen=True, gc=False):
@@ -110,14 +110,15 @@ class Door:
             if refused is None and beacon.tag != beacons[0].tag:
                 refused = ("malformed", "one request serves one tag")
             if refused is None or refused[0] == "bot":
-                event = self._event(hit, tag, beacon, visitor, device) if wanted else None
+                arrived = landing.read(_address(hit, beacon), tag.params)
+                event = self._event(hit, tag, beacon, visitor, device, arrived) if wanted else None
                 if wanted and event is None:
                     refused = ("malformed", "the event's name must be 1 to 100 of A-Z a-z 0-9 _ -")
                 elif event is not None and refused is not None:
                     apart.append(kept_apart(event, refused[1]))
                 elif event is not None:
                     events.append(event)
-                    came = landing.click(event, _address(hit, beacon)) if tag.pin_clicks else None
+                    came = landing.click(event, arrived) if tag.pin_clicks else None
                     if came is not None:
                         landings[came.event_id] = came
             if refused is not None:
@@ -154,13 +155,16 @@ class Door:
                     return own, False
         return identity.mint(hit.received, entropy), True
 
-    def _event(self, hit: Hit, tag: Tag, beacon: Beacon, visitor: bytes, device: Device) -> Event | None:
+    def _event(
+        self, hit: Hit, tag: Tag, beacon: Beacon, visitor: bytes, device: Device, arrived: Landing
+    ) -> Event | None:
         name = self._names.get(beacon.event) or self._name(beacon.event)
         if name is None:
             return None
         data = fields.clean(beacon.ed) if beacon.ed else {}
-        address = _address(hit, beacon)
-        shown = people.identifiers(_shown(beacon, address)) if beacon.pd or "?" in address else []
+        shown: list[tuple[int, str]] = []
+        if beacon.pd or arrived.clicks:
+            shown = people.identifiers(dict(arrived.clicks) | beacon.pd)
         return Event(
             account=tag.account,
             tag=tag.id,
@@ -171,7 +175,7 @@ class Door:
             event_id=fields.event_id(beacon.ed) if beacon.ed else "",
             source=SOURCES["tag"],
             platform=PLATFORMS["web"],
-            url=scrub.url(address, tag.params),
+            url=arrived.url,
             data=msgspec.json.encode(data) if data else b"",
             people=msgspec.json.encode(shown) if shown else b"",
             context=self._context(hit, beacon, device, tag.params),
@@ -211,11 +215,6 @@ def _address(hit: Hit, beacon: Beacon) -> str:
     """The page's address as it came; a pixel without one has its referrer's."""
     address = beacon.ad.get("loc") or hit.referer
     return address if isinstance(address, str) else ""
-
-
-def _shown(beacon: Beacon, address: str) -> dict[str, Any]:
-    """Partner data, and the click ids of the landing page's address."""
-    return dict(CLICK.findall(address)) | beacon.pd
 
 
 def withdrawn(beacons: list[Beacon]) -> bool:

@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from retag import errors
 from retag.events import Event
 from retag.pace import QUIET_S, Pace, Waits
@@ -45,30 +47,22 @@ def exit_now(error: BaseException) -> None:
     os._exit(EXIT_CODE)
 
 
-class Submission:
+class Submission(msgspec.Struct, gc=False):
     """Events of one request, that stand or fall together; `done(error)` is called once on the loop."""
 
-    __slots__ = ("apart", "at", "done", "error", "events")
-
-    def __init__(self, events: Sequence[Event], apart: Sequence[Event], done: Done) -> None:
-        self.events = events
-        self.apart = apart
-        self.done = done
-        self.at = time.monotonic()
-        self.error: BaseException | None = None
+    events: Sequence[Event]
+    apart: Sequence[Event]
+    done: Done
+    at: float
+    error: BaseException | None = None
 
 
-class Job:
+class Job(msgspec.Struct):
     """A write job; `done(result, error)` is called once on the loop."""
 
-    __slots__ = ("done", "durable", "run")
-
-    def __init__(
-        self, run: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None], durable: bool
-    ) -> None:
-        self.run = run
-        self.done = done
-        self.durable = durable
+    run: Callable[[Any], Any]
+    done: Callable[[Any, BaseException | None], None]
+    durable: bool
 
 
 class Journal:
@@ -130,7 +124,7 @@ class Journal:
             done(errors.Overloaded())
             return
         self._depth += len(events) + len(apart)
-        self._queue.append(Submission(events, apart, done))
+        self._queue.append(Submission(events, apart, done, time.monotonic()))
         if self._asleep:
             self._bell.set()
 

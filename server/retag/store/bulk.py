@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -29,9 +30,15 @@ def blocks(rows: Sequence[Any], most: int = MOST_ROWS) -> Iterable[Sequence[Any]
         start, left = start + size, left - size
 
 
-def insert(cn: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], tail: str = "") -> None:
-    """`INSERT INTO {into} VALUES …, … {tail}` with all rows, which have the same length."""
-    for block in blocks(rows):
+def insert(
+    cn: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], tail: str = "", at_once: int = 0
+) -> None:
+    """`INSERT INTO {into} VALUES …, … {tail}` with all rows, which have the same length.
+
+    Up to `at_once` rows go in one statement of just their number: for a table that is written all the time,
+    since every number is one more statement to keep prepared.
+    """
+    for block in [rows] if 0 < len(rows) <= at_once else blocks(rows):
         sql = f"{into} VALUES {_marks(len(block), len(block[0]))} {tail}"
         cn.execute(sql, list(chain.from_iterable(block)))
 
@@ -51,6 +58,7 @@ def lookup(
     return found
 
 
+@lru_cache(1024)
 def _marks(rows: int, columns: int) -> str:
     one = "(" + ",".join("?" * columns) + ")"
     return ",".join([one] * rows)

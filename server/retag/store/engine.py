@@ -27,6 +27,8 @@ CHECKED_FIRST = 500_000_000
 WAL_DUE = 30 << 20
 """Bytes of WAL to checkpoint at when idle, twice that when busy: so it stays under 64 MB."""
 PINNED_S = 0.5
+LOOK_S = 0.02
+"""How often the WAL's size is looked at: not after every commit."""
 TAIL = 50_000
 """Events kept in memory between append and fold, so that the fold need not read them back."""
 POISON = (OverflowError, UnicodeEncodeError, TypeError, ValueError, sqlite3.IntegrityError,
@@ -48,6 +50,7 @@ class SqliteStore:
         self._next_apart = 1
         self._folded = 0
         self._pinned = 0.0
+        self._looked = 0.0
 
     def open(self) -> None:
         """Check, open and migrate. Raises sqlite.Unusable."""
@@ -198,9 +201,13 @@ class SqliteStore:
 
     def checkpoint(self, idle: bool) -> None:
         """When the WAL has grown; when idle also retry a pending wipe."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_S:
+            return
+        self._looked = now
         if idle and log.progress(self._cn, "wipe"):
             self._wipe()
-        wal, now = f"{self.path}-wal", time.monotonic()
+        wal = f"{self.path}-wal"
         if now < self._pinned or not os.path.exists(wal):
             return
         if os.stat(wal).st_size >= WAL_DUE * (1 if idle else 2):

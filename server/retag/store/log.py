@@ -15,6 +15,8 @@ from retag.events import Event
 from retag.store import bulk
 
 COLUMNS = ", ".join(Event.__struct_fields__)
+AT_ONCE = 64
+"""Rows of a commit that go in one statement, however many they are."""
 Entry = tuple[int, Event]
 """An event with its place."""
 
@@ -28,7 +30,7 @@ def next_place(cn: sqlite3.Connection, table: str = "log") -> int:
 def append(cn: sqlite3.Connection, table: str, first: int, events: Sequence[Event]) -> None:
     """Store events at `first` and on. Raises what SQLite or the binding raises for a row it refuses."""
     rows = [(first + i, *astuple(event), 0) for i, event in enumerate(events)]
-    bulk.insert(cn, f"INSERT INTO {table}", rows)
+    bulk.insert(cn, f"INSERT INTO {table}", rows, at_once=AT_ONCE)
 
 
 def read(cn: sqlite3.Connection, after: int, limit: int, upto: int | None = None) -> list[Entry]:

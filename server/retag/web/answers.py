@@ -67,7 +67,7 @@ class Answers:
         return Answer(204, headers) if hit.method == "POST" else reply(200, headers, b"image/gif", PIXEL)
 
     def thanks(self, accepted: int, cors: Headers) -> Answer:
-        """All events were accepted, of a visitor we know: the first header names the origin, and so the rest."""
+        """All events of a known visitor were accepted. The first header names the origin, and so the rest."""
         key = (accepted, cors[0][1])
         found = self._thanks.get(key)
         if found is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.types import Receive, Scope, Send
 
@@ -23,7 +23,7 @@ from retag.web.arrivals import Arrivals
 from retag.web.entropy import Entropy
 from retag.web.gate import Gate, refused
 from retag.web.peers import Peers
-from retag.web.reading import Asked, Gone, client_of, gather, hit_of, read_body
+from retag.web.reading import Asked, Gone, gather, hit_of, read_body
 from retag.web.unseen import Unseen
 
 LIMIT = 64 << 10
@@ -55,13 +55,13 @@ class Collect:
     def hear(self, asked: Asked, body: bytes | None, tell: Tell) -> None:
         """One request, its body whole (None: beyond LIMIT). `tell` is called once its fate is on disk."""
         now = time.time_ns() // 1_000_000
-        headers = gather(asked.headers)
-        client = client_of(asked, headers, self.peers)
-        hit = hit_of(asked, headers, body or b"", client, now)
+        plain, rare = gather(asked.headers)
+        client = self.peers.client(asked.peer, rare.get("x-forwarded-for", ""))
+        hit = hit_of(asked, plain, rare, body or b"", client, now)
         if hit.method == "OPTIONS":
             tell(self.answers.preflight(hit))
             return
-        refusal = self.gate.refusal(client, now) or unreadable(hit, headers, body)
+        refusal = self.gate.refusal(client, now) or unreadable(hit, rare, body)
         if refusal is not None:
             self.settle(hit, refusal, tell)
         elif (agent := self.door.unclassified(hit)) is not None:
@@ -121,7 +121,7 @@ def outcomes_of(intake: Intake, error: BaseException | None) -> dict[str, int]:
     return {"accepted": count, **intake.outcomes} if count else intake.outcomes
 
 
-def unreadable(hit: Hit, headers: dict[str, str], body: bytes | None) -> Intake | None:
+def unreadable(hit: Hit, headers: Mapping[str, str], body: bytes | None) -> Intake | None:
     """The refusal of a request that is not worth reading, or None."""
     if body is None:
         return refused("too_large", f"the body is larger than {LIMIT} bytes")

@@ -1,8 +1,8 @@
 """Exchange: one request to the door and its short answer, without an ASGI cycle.
 
 An ASGI app costs a scope, a task, a future and two messages for each request. A beacon needs none of them:
-its body is a few hundred bytes, and its answer is known at once or with the next commit. So the protocol hands
-it to the door as it is. `benchmarks/collect.py` says what that is worth.
+its body is a few hundred bytes, and its answer is known at once or with the next commit. So the protocol
+hands it to the door as it is. `benchmarks/collect.py` says what that is worth.
 """
 
 from __future__ import annotations

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from retag import identity
 from retag.hits import Hit
-from retag.web.peers import Client, Peers
+from retag.web.peers import Client
 
 USER_AGENT_LIMIT = 512
 PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")
-NAMES = {
-    name.encode(): name
-    for name in (
-        *("content-type", "content-encoding", "origin", "referer", "user-agent", "cookie", "sec-fetch-site"),
-        *("sec-gpc", "dnt", "host", "x-forwarded-for", "x-forwarded-proto"),
-        *PURPOSES,
-    )
+AS_IT_CAME = ("content-type", "origin", "referer", "user-agent", "cookie", "host")
+RARE = ("content-encoding", "sec-fetch-site", "sec-gpc", "dnt", "x-forwarded-for", "x-forwarded-proto")
+WANTED = {
+    **{name.encode(): (0, name.replace("-", "_")) for name in AS_IT_CAME},
+    **{name.encode(): (1, name) for name in (*RARE, *PURPOSES)},
 }
+"""Headers that a hit holds as they came, under its own names for them, and those that are read first."""
 JOINED = {"cookie": "; ", "x-forwarded-for": ",", "sec-gpc": ","}
 
 
@@ -65,56 +67,52 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
     raise Gone
 
 
-def gather(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The wanted headers. Repeated ones: lists are joined, of the others the first counts."""
-    found: dict[str, str] = {}
+def gather(headers: list[tuple[bytes, bytes]]) -> tuple[dict[str, str], dict[str, str]]:
+    """The wanted headers, plain and rare. Repeated ones: lists are joined, of the others the first counts."""
+    found: tuple[dict[str, str], dict[str, str]] = ({}, {})
     for name, value in headers:
-        if name in NAMES:
-            wanted = NAMES[name]
-            if wanted not in found:
-                found[wanted] = value.decode("latin-1")
-            elif wanted in JOINED:
-                found[wanted] += JOINED[wanted] + value.decode("latin-1")
+        if name in WANTED:
+            kind, key = WANTED[name]
+            some = found[kind]
+            if key not in some:
+                some[key] = value.decode("latin-1")
+            elif key in JOINED:
+                some[key] += JOINED[key] + value.decode("latin-1")
     return found
 
 
-def client_of(asked: Asked, headers: dict[str, str], peers: Peers) -> Client:
-    return peers.client(asked.peer, headers.get("x-forwarded-for", ""))
-
-
-def hit_of(asked: Asked, headers: dict[str, str], body: bytes, client: Client, now: int) -> Hit:
+def hit_of(
+    asked: Asked, plain: dict[str, str], rare: Mapping[str, str], body: bytes, client: Client, now: int
+) -> Hit:
     """The facts of one request, `now` in UTC milliseconds."""
-    get = headers.get
+    scheme = (client.believed and rare.get("x-forwarded-proto")) or asked.scheme
+    if len(plain.get("user_agent", "")) > USER_AGENT_LIMIT:
+        plain["user_agent"] = plain["user_agent"][:USER_AGENT_LIMIT]
     return Hit(
         method=asked.method,
         path=asked.path,
         query=asked.query,
         body=body,
         received=now,
-        content_type=get("content-type", ""),
-        origin=get("origin", ""),
-        referer=get("referer", ""),
-        user_agent=get("user-agent", "")[:USER_AGENT_LIMIT],
-        cookie=get("cookie", ""),
-        purpose=_purpose(headers),
-        fetch_site=get("sec-fetch-site", "").lower(),
-        gpc="sec-gpc" in headers and "1" in [one.strip() for one in headers["sec-gpc"].split(",")],
-        dnt=get("dnt") == "1",
-        host=get("host", ""),
-        secure=((client.believed and get("x-forwarded-proto")) or asked.scheme) == "https",
+        secure=scheme == "https",
         address=client.address,
         country=client.country,
+        **plain,  # type: ignore[arg-type]
+        **(_said(rare) if rare else {}),
     )
+
+
+def _said(rare: Mapping[str, str]) -> dict[str, Any]:
+    """What the browser says of the request and its user's wishes."""
+    return {
+        "purpose": next((rare[name].lower() for name in PURPOSES if name in rare), ""),
+        "fetch_site": rare.get("sec-fetch-site", "").lower(),
+        "gpc": "1" in [one.strip() for one in rare.get("sec-gpc", "").split(",")],
+        "dnt": rare.get("dnt") == "1",
+    }
 
 
 def cookies_of(request: Request) -> set[str]:
     """Our cookie's values in a request that is no hit."""
     plain = identity.is_plain(request.headers.get("host", ""), request.url.scheme == "https")
     return identity.cookies_of("; ".join(request.headers.getlist("cookie")), plain)
-
-
-def _purpose(headers: dict[str, str]) -> str:
-    for name in PURPOSES:
-        if name in headers:
-            return headers[name].lower()
-    return ""
