@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from door import Doorstep, standing
+from door import CHROME, Doorstep, standing
 
 
 async def cookie_of(door: Doorstep) -> dict[str, str]:
@@ -32,6 +32,38 @@ async def test_a_visitor_sees_what_is_held(tmp_path: pathlib.Path) -> None:
         assert (await door.client.get("/privacy/me")).json() == {"visitor_id": None}
         forged = {"cookie": mine["cookie"][:-3] + "AAA"}
         assert (await door.client.get("/privacy/me", headers=forged)).json() == {"visitor_id": None}
+
+
+async def test_a_visitor_is_told_each_event_and_each_change_of_consent(tmp_path: pathlib.Path) -> None:
+    """Data, not counts; an identifier is told by its kind alone."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        event = {"event": "checkout", "ed": {"order_id": "7"}, "pd": {"em": "a" * 64}}
+        await door.beacon(event, headers=mine)
+        await door.client.get("/metrics")
+        await door.client.post("/privacy/consent", json={"granted": False, "proof": "CPx"}, headers=mine)
+        seen = (await door.client.get("/privacy/me", headers=mine)).json()
+        assert [one["event"] for one in seen["history"]] == ["checkout", "addtocart"]
+        assert seen["history"][0]["data"] == {"order_id": "7"}
+        assert [(one["granted"], one["proof"]) for one in seen["consent"]] == [(False, "CPx")]
+        assert (seen["opted_out"], seen["identifiers"]) == (True, {"em": 1})
+
+
+async def test_a_page_on_another_site_names_its_visitor_by_the_signed_id(tmp_path: pathlib.Path) -> None:
+    """As the tag keeps it there; a forged one, or another tag's, names nobody."""
+    async with standing(tmp_path) as door:
+        await door.configure(domains=["shop.example"])
+        asked = {"tid": door.tag, "ad": "{}"}
+        headers = {"origin": "https://shop.example", "sec-fetch-site": "cross-site", "user-agent": CHROME}
+        pin = (await door.client.get("/user/", params=asked, headers=headers)).headers["pin-unauth"]
+        await door.beacon({"pd": {"pin_unauth": pin}}, headers=headers)
+        await door.client.get("/metrics")
+        mine = {"tid": door.tag, "pin_unauth": pin}
+        assert (await door.client.get("/privacy/me", params=mine)).json()["events"] == 1
+        for wrong in ({"pin_unauth": pin[:-3] + "AAA"}, {"tid": "7"}, {"tid": "x"}, {"pin_unauth": ""}):
+            assert (await door.client.get("/privacy/me", params=mine | wrong)).json() == {"visitor_id": None}
+        assert (await door.client.request("DELETE", "/privacy/me", params=mine)).json() == {"erased": True}
+        assert await door.rows() == 0
 
 
 async def test_a_visitor_is_erased_on_request(tmp_path: pathlib.Path) -> None:

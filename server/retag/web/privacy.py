@@ -1,7 +1,8 @@
 """What a visitor may ask of the shop: what is known of me, forget me, leave me alone, and my consent.
 
-The visitor is whoever the browser's cookie names: nothing else can name one here. An opted-out browser keeps
-a cookie without an id, so that it stays opted out and nobody can follow it.
+The visitor is whoever the browser's cookie names, or on another site than the shop's the signed id that the
+tag keeps there (`?tid=&pin_unauth=`): nothing else can name one here. An opted-out browser keeps a cookie
+without an id, so that it stays opted out and nobody can follow it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from starlette.routing import Route
 
 from retag import errors, identity, upkeep
 from retag.screen import OPTED_OUT
-from retag.store import sqlite
-from retag.web.api import visitors
+from retag.web import held
 from retag.web.api.call import decode, read_body, refusal, reply
 from retag.web.cors import Cors
 from retag.web.reading import cookies_of
@@ -68,12 +68,12 @@ class Privacy:
         return reply(GPC, {})
 
     async def known(self, request: Request) -> Response:
-        """Everything held of this browser's visitor: events, kinds of identifiers, audiences and why."""
+        """Everything held of this browser's visitor: events, identifiers by kind, audiences, consent."""
         me = named(request)
         if me is None:
             return self._answer(request, {"visitor_id": None})
-        path = request.app.state.settings.path
-        return self._answer(request, await asyncio.to_thread(look, path, me))
+        path, now = request.app.state.settings.path, time.time_ns() // 1_000_000
+        return self._answer(request, await asyncio.to_thread(held.look, path, me.account, me.visitor, now))
 
     async def erase(self, request: Request) -> Response:
         """Erase this browser's visitor everywhere, and its cookie."""
@@ -127,28 +127,30 @@ class Privacy:
 
 
 def named(request: Request) -> Me | None:
-    """Whom the cookie names, by the keys of any of the accounts."""
+    """Whom the cookie names, by the keys of any of the accounts; else whom the tag's own id names."""
     state = request.app.state
     cookies = cookies_of(request)
     for account in {tag.account for tag in state.door.tags.values()} if cookies else ():
         visitor = state.door.keys.visitor(account).only(cookies)
         if visitor is not None:
             return Me(account, visitor)
-    return None
+    return _by_tag(request)
+
+
+def _by_tag(request: Request) -> Me | None:
+    """By the id handed to a tag's pages on another site, where the browser keeps no cookie of ours."""
+    state, asked = request.app.state, request.query_params
+    text, signed = asked.get("tid", ""), asked.get("pin_unauth", "")
+    tag = state.door.tags.get(int(text)) if signed and text.isdecimal() and len(text) < 19 else None
+    if tag is None:
+        return None
+    visitor = state.door.keys.tag(tag.account, tag.id).verify(signed)
+    return Me(tag.account, visitor) if visitor is not None else None
 
 
 async def write(request: Request, job: Callable[[sqlite3.Connection, int], None]) -> None:
     now = time.time_ns() // 1_000_000
     await request.app.state.journal.write(lambda cn: job(cn, now))
-
-
-def look(path: str, me: Me) -> visitors.VisitorView:
-    """The same look-up that the account has."""
-    cn = sqlite.connect(path, readonly=True)
-    try:
-        return visitors.view(cn, me.account, [me.visitor], time.time_ns() // 1_000_000)
-    finally:
-        cn.close()
 
 
 def note(cn: sqlite3.Connection, me: Me, given: Consent, now: int) -> None:
