@@ -17,14 +17,14 @@ from retag import scrub
 MOST_KEYS, MOST_ITEMS = 64, 100
 EVENT_IDS = ("event_id", "eventID", "eid")
 PLACEHOLDERS = frozenset(("", "undefined", "null", "nan", "none", "n/a"))
-LONGEST_PLACEHOLDER = 12
+OPENINGS = frozenset("<{%$")
 AMOUNT = re.compile(r"[-+]?[0-9][0-9.,'\u00a0\u202f ]*(?:[eE][-+]?[0-9]{1,2})?")
 PLAIN = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
 INDEXED = re.compile(r"(product_[a-z_]{1,30}?|line_items)\[?\]?\[(\d{1,2})\]")
 LARGEST = 1e15
 EXACT = 1 << 53
 """A larger whole number loses digits where numbers are floats, as in JavaScript: it is kept as text."""
-LONGEST_AMOUNT = 40
+LONGEST_AMOUNT, LONGEST_CODE = 40, 12
 
 
 def number(value: Any) -> float | int | None:
@@ -122,18 +122,21 @@ def whole(value: Any) -> int | None:
 
 
 def name(value: Any) -> Any:
-    """A code: a number is a text too."""
-    if type(value) is str and len(value) <= LONGEST_PLACEHOLDER:
-        return _code(value)
+    """A text in which a number is one too."""
     if type(value) is int or type(value) is float:
         return str(value)[: scrub.TEXT_LIMIT]
     return plain(value)
 
 
+def code(value: Any) -> Any:
+    """A currency: of a placeholder, nothing."""
+    return _code(value) if type(value) is str and len(value) <= LONGEST_CODE else name(value)
+
+
 @lru_cache(1024)
 def _code(value: str) -> Any:
-    """A short code, such as a currency: there are few, and every event has one."""
-    return plain(value)
+    """There are few, and every event has one."""
+    return None if value.strip().lower() in PLACEHOLDERS else plain(value)
 
 
 def id_of(value: Any) -> Any:
@@ -149,6 +152,11 @@ def id_of(value: Any) -> Any:
     return None if text.lower() in PLACEHOLDERS else named(text)
 
 
+def is_template(text: str) -> bool:
+    """Whether an id is a template that nobody filled in: all of a shop's events would share it."""
+    return text[:1] in OPENINGS or text[:5].lower() == "your_"
+
+
 def named(text: str) -> str:
     """An id as it is; one that holds an e-mail address as its digest, since two must not become one."""
     if ("@" in text or "%" in text) and scrub.EMAIL.search(text):
@@ -157,12 +165,10 @@ def named(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Any other value as it is kept: masked, finite, nothing for a placeholder."""
+    """Any other value as it is kept: masked, finite. A text is a text, though a script may have said it."""
     kind = type(value)
     if kind is str:
-        if len(value) <= LONGEST_PLACEHOLDER and value.strip().lower() in PLACEHOLDERS:
-            return None
-        return scrub.cut(value)
+        return scrub.cut(value) if value else None
     if kind is int:
         return value if -EXACT <= value <= EXACT else str(value)[: scrub.TEXT_LIMIT]
     return scrub.data(value) if value or kind is bool or kind is float else None
@@ -176,7 +182,8 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("value", "product_price", "predicted_ltv"), number),
     **dict.fromkeys(("order_quantity", "product_quantity", "num_items"), whole),
     **dict.fromkeys(("order_id", "product_id", "product_variant_id"), id_of),
-    **dict.fromkeys(("currency", "promo_code", "coupon"), name),
+    **dict.fromkeys(("promo_code", "coupon"), name),
+    "currency": code,
     **dict.fromkeys(EVENT_IDS, nothing),
     "line_items": items,
 }

@@ -42,7 +42,8 @@ PARAMS = frozenset(
     }
 )
 """Query parameters that are kept on every tag; a tag may add more."""
-EMAIL = re.compile(r"[\w.%+'-]{1,64}(?:@|%(?:25)*40)[\w%-]{1,63}(?:\.[\w%-]{1,63})+")
+EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]+(?:@|%(?:25)*40)[\w%-]{1,63}(?:\.[\w%-]{1,63})+")
+"""Tried once for a run of letters, not at each of them."""
 CARD = re.compile(r"(?<![\d.])[2-6]\d(?:[ -]?\d){11,17}(?![\d.])")
 """Issuers' first digits; a check digit decides."""
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?|\b[0-9a-fA-F]{32,}\b|[A-Za-z0-9_-]{24,}")

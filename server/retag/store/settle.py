@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from retag import fields
 from retag.events import SOURCES, STANDINGS, Event
 
 HOURS_48 = 48 * 3_600_000
@@ -74,13 +75,14 @@ def order_of(event: Event) -> tuple[str, bool]:
     data: dict[str, Any] = msgspec.json.decode(event.data) if event.data else {}
     value = data.get("value")
     paid = not isinstance(value, int | float) or value > 0
-    return str(data.get("order_id") or ""), paid
+    order = str(data.get("order_id") or "")
+    return "" if fields.is_template(order) else order, paid
 
 
 def entry(seq: int, event: Event) -> Entry:
     """An event with its keys; what is no purchase is settled at once."""
     one = Entry(seq, event, event.visitor)
-    if event.event_id:
+    if event.event_id and not fields.is_template(event.event_id):
         one.key = digest(event.account, event.name, event.event_id)
     if event.name == ORDERS and event.data:
         order, paid = order_of(event)
