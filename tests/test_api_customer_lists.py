@@ -7,6 +7,7 @@ import time
 import pytest
 
 from shop import running
+from test_api_visitors import checkout
 
 ANN, BOB = bytes([1]) * 16, bytes([2]) * 16
 
@@ -57,6 +58,21 @@ async def test_raw_and_hashed_records_match_who_showed_either(tmp_path, name):
         for records in ("Ann@Mail.Example", digest("ann@mail.example", name).hex()):
             made = await shop.customer_list(records)
             assert (await applied(shop, made["id"]))["num_matched_visitors"] == 1
+
+
+@pytest.mark.parametrize("name", ["sha256", "sha1", "md5"])
+async def test_a_list_in_any_hash_finds_who_showed_the_address_itself(tmp_path, name):
+    """A raw address is kept in all three hashes, once: and never as it came."""
+    async with running(tmp_path) as shop:
+        made = await shop.customer_list(digest("ann@mail.example", name).hex())
+        await shop.send(checkout() | {"user_data": {"em": ["Ann@Mail.Example"]}})
+        deadline = time.monotonic() + 30
+        while (await shop.ask("GET", f"/customer_lists/{made['id']}"))["num_matched_visitors"] != 1:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        seen = await shop.ask("GET", "/visitors/ann@mail.example")
+        assert seen["identifiers"] == {"em": 1}
+    assert b"ann@mail" not in (tmp_path / "retag.db").read_bytes().lower()
 
 
 async def test_counts_rise_for_repeats_and_strangers_and_invalid_records_are_explained(tmp_path):

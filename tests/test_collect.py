@@ -131,6 +131,18 @@ def server_event(**custom: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+async def test_a_server_names_the_visitor_by_what_our_cookie_says(tmp_path: pathlib.Path) -> None:
+    """Before any identifier; a forged one, or another account's, names nobody."""
+    async with standing(tmp_path) as door:
+        cookie = (await door.beacon()).headers["set-cookie"].partition(";")[0].partition("=")[2]
+        for number, signed in enumerate((cookie, cookie[:-2] + "AA")):
+            event = server_event() | {"event_id": str(number), "user_data": {"pin_unauth": signed}}
+            answer = await door.api("POST", "/events", json={"data": [event]})
+            assert answer.json()["num_events_processed"] == 1
+        first, named, other = await door.state.reader.all("SELECT visitor FROM log ORDER BY seq")
+        assert first == named != other
+
+
 async def test_a_servers_events_are_counted_and_shown_like_a_pages(tmp_path: pathlib.Path) -> None:
     """Each in one outcome: in the header, in the metrics and in the console; a test's are in none."""
     async with standing(tmp_path) as door:

@@ -36,7 +36,7 @@ def test_an_event_is_a_row_of_the_log():
     assert (event.time, event.received, event.source, event.platform) == (NOW, NOW, 1, 1)
     assert event.url == "https://shop.example/hat"
     assert json.loads(event.data) == {"value": 9.5}
-    assert [kind for kind, _ in json.loads(event.people)] == [1]
+    assert {kind for kind, _ in json.loads(event.people)} == {1}
     assert json.loads(event.context)["ref"] == "https://a.example/"
     assert (intake.visitor, intake.fresh, intake.outcomes) == (event.visitor, True, {})
 
@@ -252,6 +252,15 @@ def test_a_server_event_is_read_in_the_tags_terms():
     data = json.loads(event.data)
     assert data["line_items"] == [{"product_id": "p", "product_price": 2.5, "product_quantity": 3}]
     assert (data["value"], data["order_quantity"]) == (7.5, 3)
+
+
+def test_a_servers_words_are_the_tags_words():
+    """`content_ids` are items, `search_string` is the query: one rule finds both; what is no id is none."""
+    event = server(custom_data={"content_ids": ["7", 8], "search_string": "hat"}, event_id="undefined").event
+    assert event is not None
+    items = [{"product_id": "7"}, {"product_id": "8"}]
+    assert json.loads(event.data) == {"line_items": items, "search_query": "hat"}
+    assert event.event_id == ""
 
 
 def test_a_server_events_name_is_the_same_word_as_the_tags():

@@ -33,43 +33,16 @@ STRENGTH: Mapping[int, int] = {5: 0, 3: 1, 1: 2, 2: 3, 4: 4, 6: 5, 7: 6, 8: 7, 9
 MOST = 10
 """Values of one kind in one event."""
 
-JUNK = frozenset(
-    {
-        *(
-            "",
-            "undefined",
-            "null",
-            "none",
-            "nan",
-            "unknown",
-            "n/a",
-            "na",
-            "false",
-            "true",
-            "0",
-            "-1",
-            "anonymous",
-        ),
-        *("guest", "test", "user", "customer", "email", "string", "[object object]", "hashed_email_address"),
-        *("user_email_address", "your_email", "youremail", "email_address", "external_id", "user_id", "id"),
-        *(
-            "test@test.com",
-            "test@example.com",
-            "email@example.com",
-            "user@example.com",
-            "example@example.com",
-        ),
-        *(
-            "noreply@example.com",
-            "a@a.com",
-            "foo@bar.com",
-            "guest@guest.com",
-            "none@none.com",
-            "no@email.com",
-        ),
-        *("00000000-0000-0000-0000-000000000000", "1234567890", "0000000000", "1111111111"),
-    }
-)
+WORDS = """
+undefined null none nan nil unknown n/a na false true 0 -1 anonymous guest test user customer email string
+hashed_email_address user_email_address your_email youremail email_address external_id user_id id
+test@test.com test@example.com email@example.com user@example.com example@example.com noreply@example.com
+info@example.com name@example.com john@doe.com test@gmail.com test@mail.com a@a.com foo@bar.com abc@abc.com
+guest@guest.com none@none.com no@no.com no@email.com na@na.com noemail@noemail.com email@email.com
+00000000-0000-0000-0000-000000000000 1234567890 0000000000 1111111111
+"""
+JUNK = frozenset(("", "[object object]", *WORDS.split()))
+"""What many type or send who have nothing to say."""
 JUNK_DIGESTS = frozenset(
     digest(text.encode()).hexdigest()
     for text in JUNK
@@ -90,10 +63,22 @@ def _hashed(text: str, normal: Callable[[str], str]) -> str | None:
     return None if is_junk(value) else sha256(value)
 
 
+def variants(kind: int, text: str) -> list[tuple[int, str]]:
+    """The other forms of a raw identifier: lists come in any hash, phones with a plus. None of a digest."""
+    lower = text.strip().lower()
+    if kind not in NORMAL or HEX.fullmatch(lower):
+        return []
+    raw = NORMAL[kind](lower).encode("utf-8", "replace")
+    found = [(kind, one(raw, usedforsecurity=False).hexdigest()) for one in (hashlib.sha1, hashlib.md5)]
+    plus = e164(text) if kind == KINDS["ph"] else None
+    return found if plus is None else [(KINDS["ph_e164"], plus), *found]
+
+
 def is_junk(text: str) -> bool:
-    """Whether a text names nobody: a placeholder, or a template nobody filled in."""
+    """Whether a text names nobody: a placeholder, or a template nobody filled in. A customer may be no. 7."""
     bare = text.strip("<>{}%[]()$'\" ")
-    return bare in JUNK or text[:1] in "<{%$[" or len(set(text)) == 1
+    alike = len(set(text)) == 1 and (len(text) > 3 or not text.isdigit())
+    return bare in JUNK or text[:1] in "<{%$[" or alike or not text.strip("0")
 
 
 def email(text: str) -> str | None:
@@ -145,6 +130,12 @@ def click(text: str) -> str | None:
     return text if CLICK.fullmatch(text) and not masked and not is_junk(text.lower()) else None
 
 
+NORMAL: Mapping[int, Callable[[str], str]] = {
+    KINDS["em"]: _address,
+    KINDS["ph"]: _digits,
+    KINDS["hashed_maids"]: _device,
+}
+"""Kinds that lists hold in SHA-1 and MD5 too."""
 PAIRS = [a + b for a in ascii_lowercase for b in ascii_lowercase]
 BY_DIGEST = {sha256(pair): pair.upper() for pair in PAIRS}
 READERS: Mapping[str, Callable[[str], str | None]] = {
@@ -172,10 +163,11 @@ def identifiers(given: Mapping[str, Any]) -> list[tuple[int, str]]:
             kind, read = BY_SPELLING[spelling]
             for one in values[:MOST] if type(values) is list else (values,):
                 value = read(one) if type(one) is str else read(str(one)) if type(one) is int else None
-                if value is not None:
-                    found[kind, value] = None
-                    if kind == KINDS["ph"] and (plus := e164(str(one))) is not None:
-                        found[KINDS["ph_e164"], plus] = None
+                if value is None:
+                    continue
+                found[kind, value] = None
+                if value != one:
+                    found |= dict.fromkeys(variants(kind, str(one)))
     return sorted(found, key=_strength) if len(found) > 1 else list(found)
 
 

@@ -24,6 +24,9 @@ PLATFORM = {
 """By action source."""
 SECOND = 1000
 CountryOf = Callable[[str], str]
+VisitorOf = Callable[[str], bytes | None]
+SIGNED = ("pin_unauth", "_pin_unauth")
+"""Where a server says what our cookie said: the id that decides, before any identifier."""
 REQUIRED = ("event_name", "action_source", "event_time", "user_data")
 NOTHING = (None, "")
 LONGEST_NAME = 200
@@ -55,15 +58,21 @@ def nowhere(_: str) -> str:
     return ""
 
 
+def nobody(_: str) -> bytes | None:
+    """The visitor of a signed id, for who has no keys."""
+    return None
+
+
 class Sending(msgspec.Struct, frozen=True):
     """What the events of one call have in common; `received` in UTC ms.
 
-    `country_of` says where an address is, in two capital letters.
+    `country_of` says where an address is, in two capital letters; `visitor_of` whom a signed id names.
     """
 
     account: int
     received: int
     country_of: CountryOf = nowhere
+    visitor_of: VisitorOf = nobody
 
 
 def server_events(body: bytes, sending: Sending, entropy: bytes) -> Iterator[list[Result]]:
@@ -151,7 +160,7 @@ def _identified(user: dict[str, Any]) -> bool:
     if user.get("em"):
         return True
     both = bool(user.get("client_ip_address")) and bool(user.get("client_user_agent"))
-    return both or any(user.get(name) for name in people.SPELLINGS)
+    return both or any(user.get(name) for name in (*people.SPELLINGS, *SIGNED))
 
 
 @lru_cache(8)
@@ -167,7 +176,9 @@ def _event(sending: Sending, one: dict[str, Any], visitor: bytes) -> Event:
     data = _data(custom) if type(custom) is dict else None
     shown = people.identifiers(user)
     country = _country(user, sending.country_of)
-    event_id = one.get("event_id")
+    for key in SIGNED:
+        if key in user and type(user[key]) is str:
+            visitor = sending.visitor_of(user[key]) or visitor
     return Event(
         account=sending.account,
         tag=0,
@@ -175,7 +186,7 @@ def _event(sending: Sending, one: dict[str, Any], visitor: bytes) -> Event:
         name=canonical(one["event_name"]),
         time=min(one["event_time"] * SECOND, sending.received),
         received=sending.received,
-        event_id=str(event_id)[:256] if isinstance(event_id, str | int) else "",
+        event_id=fields.event_id(one),
         source=SOURCES["conversions_api"],
         platform=PLATFORM[one["action_source"]],
         url=scrub.url(address) if type(address) is str else "",
@@ -192,11 +203,15 @@ def _country(user: dict[str, Any], country_of: CountryOf) -> str:
 
 
 def _data(custom: dict[str, Any]) -> dict[str, Any]:
-    """Custom data in the tag's terms: `contents` are line items."""
+    """Custom data in the tag's terms: `contents` are line items, and so are `content_ids` without them."""
     given = dict(custom)
     contents = [one for one in fields.listed(given.pop("contents", None)) if type(one) is dict]
+    if not contents and "content_ids" in given:
+        contents = [{"id": one} for one in fields.listed(given.pop("content_ids"))]
     if contents:
         given["line_items"] = [{ITEM.get(key, key): value for key, value in one.items()} for one in contents]
+    if "search_string" in given and "search_query" not in given:
+        given["search_query"] = given.pop("search_string")
     if "num_items" in given and "order_quantity" not in given:
         given["order_quantity"] = given["num_items"]
     return fields.clean(given)

@@ -20,7 +20,7 @@ FIRST_ID = 4_000_001
 PART = 20
 """Slices stored in one transaction: some hundred kilobytes."""
 ADD, REMOVE = 1, 0
-KINDS = "1, 2, 3, 4"
+KINDS = "1, 2, 3, 4, 10"
 """The kinds of identifiers that lists match (people.KINDS), as SQL."""
 OPERATIONS = {"ADD": ADD, "REMOVE": REMOVE}
 

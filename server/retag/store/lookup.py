@@ -100,9 +100,12 @@ def held(cn: sqlite3.Connection, account: int, visitor: bytes, now: int) -> list
 
 
 def identifiers(cn: sqlite3.Connection, account: int, visitor: bytes) -> dict[int, int]:
-    """How many identifiers of each kind the visitor showed."""
-    sql = "SELECT kind, count(*) FROM identifier WHERE visitor = ? AND account = ? GROUP BY kind"
-    return dict(cn.execute(sql, (visitor, account)).fetchall())
+    """How many identifiers of each kind the visitor showed; one in three hashes is one."""
+    each = (
+        "SELECT kind, count(*) AS n FROM identifier WHERE visitor = ? AND account = ?"
+        f" GROUP BY kind, CASE WHEN kind IN ({lists.KINDS}) THEN length(value) END"
+    )
+    return dict(cn.execute(f"SELECT kind, max(n) FROM ({each}) GROUP BY kind", (visitor, account)).fetchall())
 
 
 def steps(cn: sqlite3.Connection, account: int, visitor: bytes) -> list[Step]:

@@ -12,7 +12,7 @@ import msgspec
 
 from retag import errors
 from retag.ingest import Intake, Tag
-from retag.server_side import Result, Sending, server_events
+from retag.server_side import Result, Sending, VisitorOf, server_events
 from retag.web.api.call import Call
 from retag.web.api.event_schema import Events
 from retag.web.outcomes import outcome_line
@@ -56,12 +56,24 @@ async def read(call: Call) -> list[Result]:
 
     A thread would be no help: while it computes, the door waits for the interpreter's lock for longer.
     """
-    sending = Sending(call.account, call.now, call.state.country_of)
+    sending = Sending(call.account, call.now, call.state.country_of, visitor_of(call))
     results: list[Result] = []
     for handful in server_events(call.body, sending, os.urandom(16)):
         results += handful
         await asyncio.sleep(0)
     return results
+
+
+def visitor_of(call: Call) -> VisitorOf:
+    """Whom a signed id names: the cookie's value, or what a tag's pages on another site keep."""
+    keys, account = call.state.door.keys, call.account
+    own = [tag for tag in call.state.door.tags.values() if tag.account == account]
+
+    def named(signed: str) -> bytes | None:
+        signers = (keys.visitor(account), *(keys.tag(account, tag.id) for tag in own))
+        return next((known for one in signers if (known := one.verify(signed)) is not None), None)
+
+    return named
 
 
 def intake_of(account: int, results: list[Result]) -> Intake:
