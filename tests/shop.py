@@ -22,10 +22,11 @@ from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
 from retag.web import api, tagfile
-from retag.web.api import export_links, exports, raw_events
+from retag.web.api import export_links, exports, raw_events, webhooks
 from retag.web.arrivals import Arrivals
 from retag.web.gate import Gate
 from retag.web.mine import Personal
+from retag.web.tally import Tally
 
 
 class Shop:
@@ -77,7 +78,7 @@ async def running(
         routes=[
             *Personal().routes(),
             *export_links.ROUTES,
-            *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
+            *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS, *webhooks.ROWS),
         ]
     )
     state = app.state
@@ -87,7 +88,7 @@ async def running(
     state.reader = Reader(path)
     state.journal.start()
     state.door = ingest.Door({}, Keyring(keys))
-    state.tag_file = tagfile.TagFile()
+    state.tag_file, state.tally = tagfile.TagFile(), Tally()
     upkeep = Upkeep(state.journal)
     upkeep.start()
     api.start(state)

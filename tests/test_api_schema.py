@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from retag.web.api import TABLE, export_links, exports, raw_events
+from retag.web.api import TABLE, export_links, exports, raw_events, webhooks
 from server import Server, serving
 
 CHECKS = [
@@ -29,7 +29,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-ROWS = [*TABLE, *exports.ROWS, *export_links.ROWS, *raw_events.ROWS]
+ROWS = [*TABLE, *exports.ROWS, *export_links.ROWS, *raw_events.ROWS, *webhooks.ROWS]
 EXAMPLES = 20
 
 
@@ -43,7 +43,9 @@ class Desk:
         audience = self._made("audiences", name="a", audience_type="VISITOR", rule={"event": "checkout"})
         alike = self._made("audiences", name="b", audience_type="ACTALIKE", rule={"seed_id": [audience]})
         customers = self._made("customer_lists", name="c", records="ann@mail.example")
+        hook = self._made("webhooks", url="https://hooks.invalid/", events=["export.ready"])
         self.known = {
+            "webhook_id": [hook],
             "audience_id": [audience, alike],
             "customer_list_id": [customers],
             "conversion_tag_id": [str(server.tag)],

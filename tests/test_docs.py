@@ -8,6 +8,7 @@ import pytest
 from retag.cli import COMMANDS
 from retag.formats import COLUMNS, FORMATS
 from retag.settings import FIELDS
+from retag.webhooks import EVENTS
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,6 +26,12 @@ def test_every_setting_is_named_with_its_default(variable):
 def test_every_export_format_and_column_is_named(word):
     """Ad tooling is written from this page."""
     assert f"`{word}`" in README
+
+
+@pytest.mark.parametrize("word", EVENTS)
+def test_every_event_of_a_webhook_is_named(word):
+    """Receivers are written from this page."""
+    assert f"`{word}`" in (ROOT / "docs" / "exports.md").read_text()
 
 
 def test_commands_that_the_readme_runs_exist():

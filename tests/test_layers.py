@@ -12,7 +12,7 @@ LAYERS = [
     {"errors", "settings", "windows"},
     {"hits", "events", "people", "scrub", "fields", "wire", "devices", "screen", "identity", "keyring",
      "landing", "server_side", "ingest", "history"},
-    {"rules", "likeness", "stats", "formats"},
+    {"rules", "likeness", "stats", "formats", "schedules", "webhooks"},
     {"store", "journal", "pace", "fold", "upkeep"},
     {"press"},
     {"web"},

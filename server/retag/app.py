@@ -32,7 +32,7 @@ from retag.store.sole import sole
 from retag.upkeep import Upkeep
 from retag.web import api, serving, shop, tagfile
 from retag.web.answers import Answers
-from retag.web.api import export_links, exports, raw_events
+from retag.web.api import export_links, exports, raw_events, webhooks
 from retag.web.arrivals import Arrivals
 from retag.web.collect import PATHS, Collect
 from retag.web.console import Console
@@ -44,6 +44,7 @@ from retag.web.metrics import Metrics
 from retag.web.mine import Personal
 from retag.web.peers import Peers
 from retag.web.privacy import Privacy
+from retag.web.tally import Tally
 
 log = logging.getLogger("retag")
 
@@ -77,17 +78,17 @@ def create(settings: Settings) -> Starlette:
     journal = Journal(store, limit=settings.queue, on_folded=arrivals.folded)
     gate = Gate(settings.rate_limits)
     health = Health(journal, gate, settings.file, settings.min_free_mb, settings.max_lag_ms)
-    file = tagfile.TagFile()
-    app = Retag(routes=routes(arrivals, health, file), lifespan=lifespan)
+    file, tally = tagfile.TagFile(), Tally()
+    app = Retag(routes=routes(arrivals, health, file, tally), lifespan=lifespan)
     state = app.state
-    state.tag_file = file
+    state.tag_file, state.tally = file, tally
     state.settings, state.arrivals, state.health, state.gate = settings, arrivals, health, gate
     state.store, state.journal, state.reader = store, journal, Reader(settings.path)
     state.stopping, state.made, state.fault = False, None, None
     return app
 
 
-def routes(arrivals: Arrivals, health: Health, file: tagfile.TagFile) -> list[BaseRoute]:
+def routes(arrivals: Arrivals, health: Health, file: tagfile.TagFile, tally: Tally) -> list[BaseRoute]:
     """Every address but the door's, which `Retag` answers first."""
     console = Console(arrivals)
     return [
@@ -95,14 +96,14 @@ def routes(arrivals: Arrivals, health: Health, file: tagfile.TagFile) -> list[Ba
         *shop.routes(),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
-        Route("/metrics", Metrics(arrivals, health).answer),
+        Route("/metrics", Metrics(arrivals, health, tally).answer),
         Route("/console", console.show),
         Route("/console/feed", console.feed),
         *Privacy().routes(),
         *Personal().routes(),
         Route("/", lambda _: RedirectResponse("/shop/")),
         *export_links.ROUTES,
-        *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
+        *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS, *webhooks.ROWS),
     ]
 
 

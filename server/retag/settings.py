@@ -45,10 +45,10 @@ SWITCH = {
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Comma-separated addresses or CIDR blocks. All of the Internet is not a proxy."""
+    """Comma-separated addresses or CIDR blocks. All of the Internet is not a network of one's own."""
     found = tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     if any(network.prefixlen == 0 for network in found):
-        raise ValueError("must name your proxies, not the whole Internet")
+        raise ValueError("must name your own, not the whole Internet")
     return found
 
 
@@ -124,6 +124,11 @@ class Settings:
     min_free_mb: int = setting(200, between(0, 1_000_000), "Below this free disk space new events get 503.")
     max_lag_ms: int = setting(
         5_000, between(100, 600_000), "Older uncommitted or unfolded events turn /readyz red."
+    )
+    webhook_networks: tuple[Network, ...] = setting(
+        (),
+        networks,
+        "Networks that webhooks may go to although they are not public, and over http: CIDR blocks, commas.",
     )
     log_level: str = setting("info", level, "How much is logged: debug, info, warning or error.")
 

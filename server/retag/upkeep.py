@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from retag import errors
 from retag.journal import Journal, time_ms
-from retag.store import builds, purging
+from retag.store import builds, hooks, purging
 from retag.store.erasing import erase, opt_in, opt_out
 from retag.windows import DAY
 
@@ -114,6 +114,7 @@ class Upkeep:
         await self._while_more(lambda cn: purging.events(cn, now - self._bot_days * DAY, "bot_log"))
         await self._while_more(lambda cn: purging.transitions(cn, now))
         await self._while_more(lambda cn: purging.retired(cn, now))
+        await self._while_more(lambda cn: hooks.purge(cn, now))
         self._ids = await self._write(lambda cn: purging.ids(cn, self._ids, now))
         after = self._lapsed or (0, b"")
         self._lapsed = await self._write(lambda cn: purging.lapsed(cn, after, now))

@@ -22,6 +22,7 @@ from retag.web.api import auth
 from retag.web.api.call import refusal
 from retag.web.arrivals import Arrivals
 from retag.web.health import Health
+from retag.web.tally import Tally
 
 SETTLE_S = 0.3
 FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -30,21 +31,17 @@ FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 class Figures(Collector):
     """Our figures, as Prometheus families."""
 
-    def __init__(self, arrivals: Arrivals, health: Health) -> None:
+    def __init__(self, arrivals: Arrivals, health: Health, tally: Tally) -> None:
         self.arrivals = arrivals
         self.health = health
+        self.tally = tally
 
     def collect(self) -> Iterator[Metric]:
-        events = CounterMetricFamily("retag_events", "Events by what became of them.", labels=["outcome"])
-        for outcome, count in self.arrivals.counts.items():
-            events.add_metric([outcome], count)
-        yield events
-        lost = CounterMetricFamily(
-            "retag_lost", "Texts masked and parts unread, in events kept.", labels=["what"]
-        )
-        for what, count in self.arrivals.lost.items():
-            lost.add_metric([what], count)
-        yield lost
+        for name, about, label, counts in self._counters():
+            family = CounterMetricFamily(name, about, labels=[label])
+            for key, count in counts.items():
+                family.add_metric([key], count)
+            yield family
         waits = self.health.journal.waits
         ends = [*map(str, BOUNDS_S), "+Inf"]
         yield HistogramMetricFamily(
@@ -59,6 +56,16 @@ class Figures(Collector):
         for name, about, value in self._gauges():
             yield GaugeMetricFamily(name, about, value)
 
+    def _counters(self) -> list[tuple[str, str, str, dict[str, int]]]:
+        arrivals, tally = self.arrivals, self.tally
+        lost = "Texts masked and parts unread, in events kept."
+        hooks = "Webhook deliveries tried; WAITING is tried again."
+        return [
+            ("retag_events", "Events by what became of them.", "outcome", arrivals.counts),
+            ("retag_lost", lost, "what", arrivals.lost),
+            ("retag_webhook_attempts", hooks, "status", tally.deliveries),
+        ]
+
     def _gauges(self) -> list[tuple[str, str, float]]:
         uncommitted, unfolded, depth = self.health.journal.lag()
         return [
@@ -68,6 +75,7 @@ class Figures(Collector):
             ("retag_database_bytes", "Size of the database file.", self.health.size()),
             ("retag_wal_bytes", "Size of its write-ahead log.", self.health.size("-wal")),
             ("retag_disk_free_bytes", "Free space on the database's disk.", self.health.free()),
+            ("retag_schedules_failing", "Schedules whose last run failed.", self.tally.failing),
             ("retag_ready", "1 when /readyz answers 200.", float(not self.health.faults())),
         ]
 
@@ -75,10 +83,10 @@ class Figures(Collector):
 class Metrics:
     """The endpoint."""
 
-    def __init__(self, arrivals: Arrivals, health: Health) -> None:
+    def __init__(self, arrivals: Arrivals, health: Health, tally: Tally) -> None:
         self.journal = health.journal
         self.registry = CollectorRegistry()
-        self.registry.register(Figures(arrivals, health))
+        self.registry.register(Figures(arrivals, health, tally))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 

@@ -17,7 +17,9 @@ from retag.web.api.call import Row, refusal
 from retag.web.api.call import routes as routes_of
 from retag.web.api.limits import Limits
 from retag.web.api.openapi import Document
+from retag.web.crossings import Crossings
 from retag.web.kept import Kept
+from retag.web.outbox import Outbox
 
 ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
 READ, WRITE = ("audiences:read", "ads_read"), ("audiences:write", "ads_write")
@@ -87,7 +89,8 @@ async def nowhere(_: Request) -> Response:
 def routes(*more: Row) -> list[Route]:
     """Every API route: the table, `more` rows (exports), /openapi.json, and a 404 in JSON for the rest.
 
-    They use app.state: `reader`, `journal`, `settings`, `list_work` (customer_lists.Work) and `retag_tags`.
+    They use app.state: `reader`, `journal`, `settings`, `tally`, `list_work` (customer_lists.Work) and
+    `retag_tags`.
     """
     rows = [*TABLE, *more]
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -107,10 +110,16 @@ def start(state: Any) -> None:
     folder = state.settings.directory / "exports"
     state.kept = Kept(folder, state.settings.path, state.reader, state.journal)
     state.kept.start()
+    state.outbox = Outbox(state)
+    state.outbox.start()
+    state.crossings = Crossings(state)
+    state.crossings.start()
 
 
 async def stop(state: Any) -> None:
     """At shut-down, before the journal closes."""
+    await state.crossings.close()
+    await state.outbox.close()
     await state.kept.close()
     await state.refits.close()
     await state.list_work.close()

@@ -66,6 +66,9 @@ LATER = {
     "416": "The range is beyond the end.",
 }
 UNLIKE = {"409": "The audience is not of the type that this is for, or not yet ready for it."}
+FULL = {"409": "There are as many as there may be: delete one first."}
+FURTHER = {"/webhooks": FULL, "/export": LATER, "/audiences": UNLIKE}
+"""More refusals, by what the path holds; the first that fits."""
 PATTERNS = {
     "visitor": {"type": "string", "minLength": 1, "maxLength": 512},
     "export_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
@@ -121,7 +124,7 @@ def without_host(path: str) -> str:
 def operation(row: Row, known: dict[Any, Any]) -> dict[str, Any]:
     """One operation object."""
     content = STREAMS.get(row.operation) or _json(known.get(row.gives, {}))
-    refusals = REFUSALS | (LATER if "export" in row.operation else UNLIKE if "audience" in row.path else {})
+    refusals = REFUSALS | next((more for part, more in FURTHER.items() if part in row.path), {})
     given: dict[str, Any] = {
         "operationId": row.operation,
         "summary": row.summary,

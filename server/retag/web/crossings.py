@@ -1,0 +1,40 @@
+"""Crossings: tells the hooks that wait for it when an audience passes a size, once each way.
+
+On which side it was is in the file: one that passed while the server was down is told after the start.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from retag.store import hooks
+from retag.web.ticking import Ticker
+
+PAUSE_S = 0.5
+
+
+class Crossings:
+    """Looks at the running counts (store.census), which cost nothing to ask."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+        self.ticker = Ticker("retag-crossings", self._look, PAUSE_S)
+
+    def start(self) -> None:
+        self.ticker.start()
+
+    async def close(self) -> None:
+        await self.ticker.close()
+
+    async def _look(self) -> None:
+        now, census = time.time_ns() // 1_000_000, self.state.journal.store.census
+        for hook, threshold, above, build in await self.state.reader.all(hooks.WATCHED):
+            size = census.size(build, now)
+            if size is not None and above != (size >= threshold):
+                await self._cross(hook, size, now)
+
+    async def _cross(self, hook: int, size: int, now: int) -> None:
+        told = await self.state.journal.write(lambda cn: hooks.cross(cn, hook, size, now), durable=False)
+        if told:
+            self.state.outbox.wake()

@@ -1,0 +1,103 @@
+"""The outbox: sends what waits, again and again until it is received or a day has passed.
+
+At least once: a delivery is settled only after its answer, so kill -9 in between sends it again, with the
+same `webhook-id`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from functools import partial
+from typing import Any
+
+import h11
+
+from retag import errors, webhooks
+from retag.store import hooks
+from retag.web.posting import WITHIN_S, Post
+from retag.web.ticking import Ticker
+
+log = logging.getLogger("retag.webhooks")
+PAUSE_S = 1.0
+AT_ONCE = 8
+"""Deliveries under way at a time, one a hook: so that a slow receiver holds up nobody else."""
+LONGEST_ERROR = 200
+FAILURES = (errors.RetagError, OSError, h11.RemoteProtocolError)
+
+
+class Outbox:
+    """Uses state's `settings`, `reader`, `journal` and `tally`."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+        self.post = Post(state.settings.webhook_networks)
+        self.ticker = Ticker("retag-outbox", self._look, PAUSE_S)
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        self.ticker.start()
+
+    def wake(self) -> None:
+        """Something new waits."""
+        self.ticker.wake()
+
+    async def close(self) -> None:
+        """Stop; what is under way is sent again at the next start."""
+        await self.ticker.close()
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _look(self) -> None:
+        rows = await self.state.reader.all(hooks.DUE, (_now(),))
+        for delivery, hook in rows:
+            if hook not in self._under_way and len(self._under_way) < AT_ONCE:
+                task = asyncio.get_running_loop().create_task(self._run(delivery))
+                self._under_way[hook] = task
+                task.add_done_callback(partial(self._done, hook))
+
+    def _done(self, hook: int, _: asyncio.Task[None]) -> None:
+        del self._under_way[hook]
+        self.ticker.wake()
+
+    async def _run(self, delivery: int) -> None:
+        try:
+            await self.attempt(delivery)
+        except errors.Overloaded:
+            await asyncio.sleep(PAUSE_S)  # the outcome could not be written down: it is sent again
+        except Exception:
+            log.exception("a delivery failed; it is tried again")
+            await asyncio.sleep(PAUSE_S)
+
+    async def attempt(self, delivery: int) -> None:
+        """Send one that waits, and write down what came of it."""
+        row = await self.state.reader.one(hooks.ONE, (delivery,))
+        if row is None:
+            return
+        one = hooks.Delivery(*row)
+        answer, error = await self._send(one)
+        now, chance = _now(), random.random()  # noqa: S311 (spreads retries, guards nothing)
+        status = await self.state.journal.write(
+            lambda cn: hooks.settle(cn, one, answer, error, now, chance), durable=False
+        )
+        self.state.tally.deliveries[status] += 1
+        if error is not None:
+            log.warning("webhook delivery %s, attempt %d: %s", one.name, one.attempts + 1, error)
+
+    async def _send(self, one: hooks.Delivery) -> tuple[int | None, str | None]:
+        """(HTTP status, why it counts as failed)."""
+        headers = webhooks.headers(one.secret, one.name, _now() // 1000, one.body)
+        try:
+            status = await self.post(one.url, headers, one.body)
+        except TimeoutError:
+            return None, f"No answer within {WITHIN_S:.0f} s."
+        except FAILURES as error:
+            return None, f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+        return status, None if 200 <= status < 300 else f"The receiver answered {status}."
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
