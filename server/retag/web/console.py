@@ -35,7 +35,7 @@ def hashes(html: str, element: str) -> str:
 def policy(html: str) -> str:
     return (
         f"default-src 'none'; script-src {hashes(html, 'script')}; style-src {hashes(html, 'style')}; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
 

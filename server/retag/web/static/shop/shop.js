@@ -29,15 +29,26 @@ const PAGES = {
   product() {
     const id = new URLSearchParams(location.search).get('id');
     const good = GOODS[id];
-    if (!good) return;
+    if (!good) return location.replace('index.html');
     const link = location.href;
     byId('name').textContent = document.title = good.name;
     byId('price').textContent = `${good.price.toFixed(2)} EUR`;
     byId('photo').innerHTML = good.photo;
     pintrk('track', 'pagevisit', { ...item(id), currency: 'EUR' });
     byId('photo').onclick = () => { byId('photo').classList.toggle('near'); pintrk('track', 'closeup', { pin_id: id, link }); };
-    for (const name of ['save', 'like']) byId(name).onclick = () => pintrk('track', name, { pin_id: id, link });
-    byId('comment').onsubmit = (event) => { event.preventDefault(); event.target.reset(); pintrk('track', 'comment', { pin_id: id, link }); };
+    for (const [name, done] of [['save', 'Saved'], ['like', 'Liked']]) byId(name).onclick = () => {
+      byId(name).ariaPressed = 'true';
+      byId(name).textContent = done;
+      pintrk('track', name, { pin_id: id, link });
+    };
+    byId('comment').onsubmit = (event) => {
+      event.preventDefault();
+      const said = document.createElement('li');
+      said.textContent = event.target.text.value;
+      byId('comments').append(said);
+      event.target.reset();
+      pintrk('track', 'comment', { pin_id: id, link });
+    };
     byId('add').onclick = () => {
       sessionStorage.cart = JSON.stringify([...cart(), id]);
       byId('added').hidden = false;
@@ -45,7 +56,7 @@ const PAGES = {
     };
   },
   cart() {
-    byId('lines').innerHTML = cart().map((id) => `<li>${GOODS[id].name}, ${GOODS[id].price} EUR</li>`).join('') || '<li>Nothing yet.</li>';
+    byId('lines').innerHTML = cart().map((id) => `<li>${GOODS[id].name}<span>${GOODS[id].price.toFixed(2)} EUR</span></li>`).join('') || '<li>Nothing yet.</li>';
     byId('total').textContent = `${order().value.toFixed(2)} EUR`;
     byId('buy').disabled = !cart().length;
     byId('order').onsubmit = (event) => {
