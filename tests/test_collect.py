@@ -233,6 +233,22 @@ async def test_a_configured_domain_gets_its_origin_and_the_id(tmp_path: pathlib.
         assert "pin-unauth" not in stranger.headers
 
 
+async def test_no_script_hears_the_id_where_the_cookie_works(tmp_path: pathlib.Path) -> None:
+    """On the shop's own site it stays in the HttpOnly cookie; elsewhere an erased id is taken back."""
+    async with standing(tmp_path) as door:
+        await door.configure(domains=["shop.example"])
+        for site in ("same-origin", "same-site"):
+            answer = await door.beacon(headers={"origin": SHOP, "sec-fetch-site": site})
+            assert "set-cookie" in answer.headers
+            assert "pin-unauth" not in answer.headers
+        away = {"origin": SHOP, "sec-fetch-site": "cross-site"}
+        pin = (await door.beacon(headers=away)).headers["pin-unauth"]
+        known = door.state.door.banned
+        door.state.door.banned = lambda visitor: "erased"
+        assert (await door.beacon({"pd": {"pin_unauth": pin}}, headers=away)).headers["pin-unauth"] == ""
+        door.state.door.banned = known
+
+
 async def test_a_tag_without_domains_hands_no_id_across_origins(tmp_path: pathlib.Path) -> None:
     """Anybody may send, nobody may read who it was."""
     async with standing(tmp_path) as door:

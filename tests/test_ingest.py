@@ -19,6 +19,7 @@ from retag.windows import DAY
 
 RING = Keyring(KEYS)
 SOMEBODY = identity.mint(NOW - DAY, bytes(16))
+OTHER = bytes(range(16, 32))
 
 
 def take(event=None, tag=None, **changes):
@@ -352,3 +353,44 @@ def test_every_event_of_a_batch_has_its_own_visitor():
     }
     results = server_results(json.dumps({"data": [one] * 1000}).encode())
     assert len({result.event.visitor for result in results if result.event}) == 1000
+
+
+def test_a_new_browsers_first_requests_are_one_visitor():
+    """Those that share its word: each is told the same id, whichever answer comes last."""
+    here = door()
+    first = {"pd": {"first": "7" * 40}}
+    begun = here.take(hit(first, address="192.0.2.1"), ENTROPY)
+    again = here.take(hit(first, address="192.0.2.1", received=NOW + 59_000), OTHER)
+    assert (again.visitor, again.fresh) == (begun.visitor, True)
+
+
+@pytest.mark.parametrize(
+    ("word", "changes"),
+    [
+        ("7" * 40, {"address": "192.0.2.2"}),
+        ("7" * 40, {"user_agent": "another"}),
+        ("7" * 40, {"received": NOW + 60_000}),
+        ("8" * 40, {}),
+        ("short", {}),
+        (None, {}),
+        ([1], {}),
+    ],
+)
+def test_a_word_from_elsewhere_opens_nobodys_id(word, changes):
+    """Another address, agent, word or minute is another visitor: no id is had by guessing or planting."""
+    here = door()
+    begun = here.take(hit({"pd": {"first": "7" * 40}}, address="192.0.2.1"), ENTROPY)
+    for none in ("short", None, [1]):
+        here.take(hit({"pd": {"first": none}}, address="192.0.2.1"), ENTROPY)
+    again = here.take(hit({"pd": {"first": word}}, **{"address": "192.0.2.1"} | changes), OTHER)
+    assert again.visitor not in (None, begun.visitor)
+
+
+def test_a_refused_event_makes_no_newcomer():
+    """Nobody is remembered whose events do not count."""
+    here = door(consent="required")
+    first = {"pd": {"first": "7" * 40}}
+    refused = here.take(hit(first, address="192.0.2.1"), ENTROPY)
+    given = here.take(hit(first | {"consent": 1}, address="192.0.2.1"), OTHER)
+    assert refused.visitor is None
+    assert given.visitor == identity.mint(NOW, OTHER)

@@ -17,6 +17,7 @@ from retag.events import INIT, PLATFORMS, SOURCES, Event, canonical
 from retag.hits import Hit
 from retag.keyring import Keyring
 from retag.landing import Landing
+from retag.newcomers import Newcomers
 from retag.screen import Case, Policy, Tag, check, said
 from retag.windows import DAY
 from retag.wire import Beacon, Malformed
@@ -67,6 +68,7 @@ class Door:
         self.keys = keys
         self.policy = policy or Policy()
         self.banned = banned
+        self._newcomers = Newcomers()
         self._devices: dict[str, Device] = {}
         self._names: dict[str, str] = {}
 
@@ -128,6 +130,8 @@ class Door:
                 faults += beacon.faults
                 reasons.append("ed, pd or ad could not be read and was left out")
         known = bool(events) or (not wanted and not outcomes)
+        if fresh and known:
+            self._newcomers.note(tag.account, hit, beacons[0].pd.get("first"), visitor)
         return Intake(
             events=tuple(events),
             apart=tuple(apart),
@@ -142,7 +146,9 @@ class Door:
         )
 
     def _visitor(self, hit: Hit, tag: Tag, beacon: Beacon, entropy: bytes) -> tuple[bytes, bool]:
-        """`(id, whether it is new)`: the cookie's, else the one handed to this tag's page, else a new one."""
+        """`(id, whether it is new)`: the cookie's, else the one handed to this tag's page, else a new one.
+
+        A new browser's requests that are under way at once share one new id."""
         if hit.cookie:
             cookies = identity.cookies_of(hit.cookie, identity.is_plain(hit.host, hit.secure))
             known = self.keys.visitor(tag.account).only(cookies)
@@ -153,6 +159,9 @@ class Door:
                 own = self.keys.tag(tag.account, tag.id).verify(given)
                 if own is not None:
                     return own, False
+        met = self._newcomers.find(tag.account, hit, beacon.pd.get("first"))
+        if met is not None and self.banned(met) is None:
+            return met, True
         return identity.mint(hit.received, entropy), True
 
     def _event(

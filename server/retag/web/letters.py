@@ -1,7 +1,8 @@
 """How a browser is told its id: by the cookie, and by `Pin-Unauth` for pages on another site.
 
-One cookie serves all tags of an ad account. Where the shop's page is on another site the cookie is blocked,
-and the signed id goes out in a header that only pages on the tag's own domains may read.
+One cookie serves all tags of an ad account, and no script can read it. Where the shop's page is on another
+site the cookie is blocked, and the signed id goes out in a header that only pages on the tag's own domains
+may read; an empty one takes it back.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ class Letters:
         """What the browser is told of its id; `trusted` is whether the page's origin may have it."""
         tag = intake.tag
         found: Headers = []
+        trusted = trusted and hit.fetch_site not in ("same-origin", "same-site")
         if intake.forget:
             found.append((b"set-cookie", self.cookie("", hit)))
+            if trusted:
+                found.append((b"pin-unauth", b""))
         elif tag is not None and intake.visitor is not None:
             if intake.fresh and hit.fetch_site != "cross-site":
                 found.append(
