@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from door import CHROME, standing
+from retag.settings import TAKEN
 from server import Server, serving
 from serving import until
 
@@ -137,3 +138,35 @@ async def test_the_figures_are_for_the_inside(
         assert (await door.client.get("/metrics", headers=headers)).status_code == status
         key = {"authorization": f"Bearer {door.key}"}
         assert (await door.client.get("/metrics", headers=headers | key)).status_code == 200
+
+
+async def test_a_word_of_the_owners_names_the_tags_paths_and_the_old_ones_stay(tmp_path):
+    """Script, beacon, noscript pixel and versions: names that no block list knows."""
+    async with standing(tmp_path, path_name="goods") as shop:
+        own, old = await shop.client.get("/goods.js"), await shop.client.get("/tag.js")
+        assert own.status_code == 200
+        assert own.content == old.content
+        assert b'"name":"goods"' in own.content
+        version = shop.state.tag_file.current.path("goods")
+        assert (await shop.client.get(version)).content == own.content
+        for path in ("/goods/", "/v3/"):
+            sent = await shop.client.post(
+                path, content=f'{{"tid": "{shop.tag}", "event": "lead"}}', headers={"user-agent": CHROME}
+            )
+            assert (sent.status_code, sent.headers["retag-outcome"]) == (204, "accepted=1")
+        pixel = await shop.client.get("/goods/", params={"tid": shop.tag}, headers={"user-agent": CHROME})
+        assert pixel.headers["content-type"] == "image/gif"
+        assert await shop.rows() == 3
+        code = (await shop.api("GET", f"/conversion_tags/{shop.tag}")).json()["code_snippet"]
+        assert "/goods.js" in code
+        assert "/goods/?tid=" in code
+        assert "tag.js" not in code
+
+
+async def test_no_word_hides_another_page(tmp_path):
+    """Every first segment of an address is refused as the tag's word."""
+    async with standing(tmp_path) as shop:
+        paths = [route.path for route in shop.app.routes] + list(shop.state.doors)
+        taken = {path.split("/")[1].partition(".")[0] for path in paths} - {"", "openapi"}
+        assert taken <= TAKEN
+        assert "goods" not in shop.state.doors

@@ -37,6 +37,8 @@ def test_nothing_can_be_changed_afterwards() -> None:
         ("RETAG_PORT", "eighty"),
         ("RETAG_PORT", "70000"),
         ("RETAG_RATE_LIMITS", "maybe"),
+        ("RETAG_PATH_NAME", "v5"),
+        ("RETAG_PATH_NAME", "../x"),
         ("RETAG_TRUSTED_PROXIES", "*"),
         ("RETAG_TRUSTED_PROXIES", "0.0.0.0/0"),
         ("RETAG_DATABASE", "postgres://x"),

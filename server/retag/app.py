@@ -34,7 +34,7 @@ from retag.web import api, serving, shop, tagfile
 from retag.web.answers import Answers
 from retag.web.api import export_links, exports, raw_events, webhooks
 from retag.web.arrivals import Arrivals
-from retag.web.collect import PATHS, Collect
+from retag.web.collect import Collect, paths
 from retag.web.console import Console
 from retag.web.countries import Countries
 from retag.web.gate import Gate
@@ -62,7 +62,9 @@ class Retag(Starlette):
         return found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in PATHS:
+        path = self.state.doors.get(scope["path"]) if scope["type"] == "http" else None
+        if path is not None:
+            scope["path"] = path
             await self.state.collect(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -78,10 +80,11 @@ def create(settings: Settings) -> Starlette:
     journal = Journal(store, limit=settings.queue, on_folded=arrivals.folded)
     gate = Gate(settings.rate_limits)
     health = Health(journal, gate, settings.file, settings.min_free_mb, settings.max_lag_ms)
-    file, tally = tagfile.TagFile(), Tally()
+    file, tally = tagfile.TagFile(settings.path_name), Tally()
     app = Retag(routes=routes(arrivals, health, file, tally), lifespan=lifespan)
     state = app.state
     state.tag_file, state.tally = file, tally
+    state.doors = paths(settings.path_name)
     state.settings, state.arrivals, state.health, state.gate = settings, arrivals, health, gate
     state.store, state.journal, state.reader = store, journal, Reader(settings.path)
     state.stopping, state.made, state.fault = False, None, None
@@ -154,7 +157,8 @@ def compose_door(state: Any, tags: dict[int, Tag], keys: list[bytes]) -> None:
     door = state.door = Door(tags, ring, policy, state.store.banned)
     answers = Answers(door, Letters(ring))
     peers = Peers(settings.trusted_proxies, state.country_of)
-    state.collect = Collect(door, state.journal, state.gate, peers, answers, state.arrivals)
+    word = settings.path_name
+    state.collect = Collect(door, state.journal, state.gate, peers, answers, state.arrivals, word)
 
 
 def serve(settings: Settings, on_start: Callable[[str, Any], None] = lambda _, __: None) -> None:

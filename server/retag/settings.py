@@ -69,6 +69,22 @@ def address(text: str) -> str:
     return text.rstrip("/")
 
 
+def path_name(text: str) -> str:
+    """One segment of an address that is nobody else's; '' for none."""
+    if text and (not PATH_NAME.fullmatch(text) or text in TAKEN):
+        raise ValueError("must be one word of a-z, 0-9, _ and - that is no other path of Retag's, like goods")
+    return text
+
+
+PATH_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+TAKEN = frozenset(
+    {
+        *("t", "ct", "tag", "v3", "v5", "user", "shop", "console", "privacy", "exports"),
+        *("metrics", "healthz", "readyz"),
+    }
+)
+
+
 def between(least: int, most: int) -> Callable[[str], int]:
     """A whole number within bounds."""
 
@@ -100,6 +116,11 @@ class Settings:
         "",
         address,
         "The address that shops reach this server by, for the script tag; '' to take the request's.",
+    )
+    path_name: str = setting(
+        "",
+        path_name,
+        "A word of your own for the tag's paths: /WORD.js, /WORD/ and /WORD/HASH.js too.",
     )
     trusted_proxies: tuple[Network, ...] = setting(
         (),

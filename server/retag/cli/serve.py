@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 def welcome(address: str, state: Any) -> None:
     """What a newcomer needs next."""
-    code = snippet(address, min(state.door.tags, default=0))
+    code = snippet(address, min(state.door.tags, default=0), word=state.settings.path_name)
     print(f"Retag serves on {address}\n\nPaste this into your pages:\n\n{code}\n")
     print(f"A small shop to try it with:  {address}/shop/")
     print(f"The console, where it shows:  {address}/console")

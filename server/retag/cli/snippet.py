@@ -27,15 +27,16 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    address = database.settings(args, public_url=args.address).public_url or "http://127.0.0.1:8000"
+    settings = database.settings(args, public_url=args.address)
+    address = settings.public_url or "http://127.0.0.1:8000"
     now = database.now_ms()
     with database.opened(args) as cn:
         tags = registry.load_tags(cn)
         tag = args.tag or min(tags, default=None)
         if tag not in tags:
             raise errors.NotFound(f"There is no tag {tag or ''}: `retag init` makes one, the API others.")
-        version = tagfile.TagFile().version(tags)
+        version = tagfile.TagFile(settings.path_name).version(tags)
         if args.integrity:
             database.write(cn, lambda cn: tag_files.keep(cn, version.name, version.plain, now))
-    print(snippet(address, tag, version if args.integrity else None))
+    print(snippet(address, tag, version if args.integrity else None, settings.path_name))
     return 0

@@ -34,14 +34,31 @@ METHODS = frozenset(("GET", "POST"))
 Tell = Callable[[Answer], None]
 
 
-class Collect:
-    """The door over HTTP. `hear` is the whole of it; calling it is the same as an ASGI app."""
+def paths(word: str = "") -> dict[str, str]:
+    """Where beacons arrive: the original paths, and the owner's own word for `/v3/`."""
+    own = {f"/{word}/": "/v3/", f"/{word}": "/v3"} if word else {}
+    return {path: path for path in PATHS} | own
 
-    paths, limit = frozenset(path.encode() for path in PATHS), LIMIT
+
+class Collect:
+    """The door over HTTP. `hear` is the whole of it; calling it is the same as an ASGI app.
+
+    `word` is RETAG_PATH_NAME.
+    """
+
+    limit = LIMIT
 
     def __init__(
-        self, door: Door, journal: Journal, gate: Gate, peers: Peers, answers: Answers, arrivals: Arrivals
+        self,
+        door: Door,
+        journal: Journal,
+        gate: Gate,
+        peers: Peers,
+        answers: Answers,
+        arrivals: Arrivals,
+        word: str = "",
     ) -> None:
+        self.paths = {path.encode(): meant for path, meant in paths(word).items()}
         self.door = door
         self.journal = journal
         self.gate = gate

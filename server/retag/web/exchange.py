@@ -8,7 +8,7 @@ hands it to the door as it is. `benchmarks/collect.py` says what that is worth.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -26,9 +26,9 @@ FAILED = Answer(500, [(b"content-length", b"0"), (b"retag-outcome", b"overloaded
 
 
 class Door(Protocol):
-    """What answers the short way: `paths` as they are asked for, `limit` in bytes of a body."""
+    """What answers the short way: `paths` as they are asked for and as it knows them; `limit` in bytes."""
 
-    paths: frozenset[bytes]
+    paths: Mapping[bytes, str]
     limit: int
 
     def hear(self, asked: Asked, body: bytes | None, tell: Callable[[Answer], None]) -> None:
@@ -50,7 +50,7 @@ class Exchange:
         self.response_complete = False
 
     @classmethod
-    def of(cls, connection: DoorProtocol, door: Door, path: bytes, query: bytes) -> Exchange | None:
+    def of(cls, connection: DoorProtocol, door: Door, path: str, query: bytes) -> Exchange | None:
         """The exchange that these headers begin; None when they ask for more than a short answer."""
         method = connection.parser.get_method()
         if method not in METHODS or not UNUSUAL.isdisjoint(connection.named):
@@ -58,7 +58,7 @@ class Exchange:
         peer = connection.client
         asked = Asked(
             method.decode(),
-            path.decode(),
+            path,
             query,
             connection.headers,
             peer[0] if peer else "",

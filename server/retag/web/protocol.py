@@ -137,8 +137,9 @@ class DoorProtocol(HttpToolsProtocol):
 
     def _short_way(self) -> bool:
         """Begin an exchange with the door, if this request is one for it and there is nothing unusual."""
-        path, _, query = self.url.partition(b"?")
-        if self.door is None or path not in self.door.paths or self.flow.write_paused:
+        asked, _, query = self.url.partition(b"?")
+        path = self.door.paths.get(asked) if self.door is not None else None
+        if self.door is None or path is None or self.flow.write_paused:
             return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False

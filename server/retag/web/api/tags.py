@@ -177,7 +177,7 @@ def view(call: Call, tag: tags.Row) -> TagView:
         id=str(tag.id),
         name=tag.name,
         status=tag.status,
-        code_snippet=snippet(origin(call), tag.id),
+        code_snippet=snippet(origin(call), tag.id, word=call.state.settings.path_name),
         configs=configs,
         version="3",
         last_fired_time_ms=tag.last_fired,
@@ -190,12 +190,17 @@ def origin(call: Call) -> str:
     return call.state.settings.public_url or str(call.request.base_url).rstrip("/")
 
 
-def snippet(server: str, tag_id: int, version: tagfile.Version | None = None) -> str:
-    """Pinterest's base code with this server's addresses, and its noscript pixel; one `version` for good."""
+def snippet(server: str, tag_id: int, version: tagfile.Version | None = None, word: str = "") -> str:
+    """Pinterest's base code with this server's addresses, and its noscript pixel; one `version` for good.
+
+    `word` is RETAG_PATH_NAME.
+    """
     code = BASE_CODE
     if version is not None:
         names = f't.integrity="{version.integrity}",t.crossOrigin="anonymous",t.src=e;'
-        code = code.replace("t.src=e;", names).replace("/tag.js", version.path)
+        code = code.replace("t.src=e;", names).replace("/tag.js", version.path(word))
+    if word:
+        code = code.replace("/tag.js", f"/{word}.js").replace("/v3/", f"/{word}/")
     return code.replace("SERVER", server).replace("TAG_ID", str(tag_id))
 
 
