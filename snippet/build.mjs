@@ -13,6 +13,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2] || join(here, '../server/retag/web/static/tag');
 const BUDGET = 3072;
 
+// An expression without `this` becomes an arrow function.
 const compressed = async (text) => {
   const script = text[0] == '(';
   const options = { expression: script, unsafe: true, unsafe_methods: true, passes: 4, unsafe_arrows: true, negate_iife: false, side_effects: true, pure_getters: true, keep_fargs: false, toplevel: true, ecma: 2021 };
@@ -20,21 +21,23 @@ const compressed = async (text) => {
   return found.code.replace(/;$/, '');
 };
 
-const bundle = async (entry, name) => {
-  const found = await build({
-    entryPoints: [entry], bundle: true, format: name ? 'iife' : 'esm', globalName: name, write: false, minifySyntax: true, target: 'es2021', charset: 'utf8',
-  });
+const bundle = async (entry) => {
+  const options = { bundle: true, format: 'esm', write: false, minifySyntax: true, target: 'es2021', charset: 'utf8' };
+  const found = await build({ ...options, ...entry });
   return found.outputFiles[0].text;
 };
 
-const core = async () => compressed(`(function(CONFIG,MODULES){${await bundle(join(here, 'src/main.js'))}})`);
+const core = async () => {
+  const text = await bundle({ entryPoints: [join(here, 'src/main.js')] });
+  return `(${await compressed(`(function(CONFIG,MODULES){${text}})`)})`;
+};
 
 const module = async (file) => {
-  const entry = join(here, 'src/modules', file);
+  const resolveDir = join(here, 'src/modules');
   // The debug module is imported by the page, the others are part of the served file.
-  if (file == 'debug.js') return compressed(await bundle(entry));
-  const text = await bundle(entry, 'M');
-  return compressed(`(function(api,config){${text};M.start(api,config)})`);
+  if (file == 'debug.js') return compressed(await bundle({ entryPoints: [join(resolveDir, file)] }));
+  const contents = `import { start } from './${file}'; start(API, CONFIG)`;
+  return compressed(`(function(API,CONFIG){${await bundle({ stdin: { contents, resolveDir } })}})`);
 };
 
 const write = (name, text) => {

@@ -4,7 +4,7 @@
 import { attempt } from './safe.js';
 
 // CONFIG.params: the server's list, and what tags add to it, as a pattern.
-const EMAIL = /[^/?&=\s]+(@|%40)[^/?&=\s]+\.\w+/g;
+const EMAIL = /[^/?&=]+(@|%40)[^/?&=]+/g;
 
 /** An address as it may be sent; undefined for what is none. */
 export const scrub = (address) =>

@@ -1,31 +1,25 @@
 // The calls: `pintrk('load' | 'page' | 'track' | 'set' | 'setconsent', …)`.
 // https://help.pinterest.com/en/business/article/add-event-codes
 
-import { forgetAll } from './clicks.js';
-import { state } from './consent.js';
-import { drop, flush, left, withdraw } from './delivery.js';
+import { denied, words } from './consent.js';
+import { adopt, forget } from './delivery.js';
 import { attempt } from './safe.js';
 import { say } from './say.js';
-import { recall } from './storage.js';
 import { page, set, tags, track } from './tags.js';
 
 // What was `set` before or between loads is every tag's.
 const shared = { partner: {} };
 
+/** What a change of consent means: send what waited, or drop it, delete what is ours and tell the server. */
+export const decide = () => (denied() ? forget(tags) : adopt());
+
 const load = (given, partner) => {
   if (!given) return 'no tag';
   const id = String(given).trim();
-  if (!tags.some((tag) => tag.id == id)) tags.push({ id, partner: { ...shared.partner } });
-  set(tags.find((tag) => tag.id == id), partner);
-};
-
-/** `true` releases what waited; `false` drops it, deletes what is ours and tells the server. */
-const setconsent = (given) => {
-  const pin = recall('pin_unauth');
-  state.given = /^(true|1)$/.test(given);
-  if (state.given) return flush();
-  drop();
-  if (forgetAll() || left()) tags.forEach((tag) => withdraw(tag.id, pin));
+  let tag = tags.find((one) => one.id == id);
+  if (!tag) tags.push((tag = { id, partner: { ...shared.partner } }));
+  set(tag, partner);
+  decide();
 };
 
 const calls = {
@@ -33,15 +27,19 @@ const calls = {
   page,
   track,
   set: (given) => [shared, ...tags].forEach((tag) => set(tag, given)),
-  setconsent,
+  setconsent: (given) => {
+    words.given = /^(true|1)$/i.test(given);
+    decide();
+  },
 };
 
 /** One call; never throws. Its callback hears `(true)`, or `(false, reason)`. */
 export const call = (given) => {
-  const [name, ...rest] = Array.from(given);
+  const [name, ...rest] = [].slice.call(given);
   const run = calls[String(name).toLowerCase()];
   const done = rest.find((one) => typeof one == 'function');
-  const error = attempt(() => run(...rest), 'failed');
-  if (error) say(error);
+  let error = 'failed';
+  attempt(() => (error = run(...rest)));
+  say(name, error);
   attempt(() => done && done(!error, error));
 };

@@ -1,24 +1,23 @@
-// Click ids of the landing page, kept first-party for their usual life in days.
+// Click ids of the landing page, kept first-party for their usual life: a year, or ninety days.
 
-import { win } from './safe.js';
-import { keep, recall } from './storage.js';
+import { attempt, doc } from './safe.js';
+import { keep, recall, YEAR } from './storage.js';
 
 const NAMES = ['epik', 'gclid', 'fbclid', 'ttclid', 'msclkid'];
 const landing = location.search;
-let kept;
 
-/** The known click ids by name; call it only where storing is allowed. */
-export const clicks = () => {
-  const found = {};
+/** Add the known click ids by name; call it only where storing is allowed. */
+export const clicks = (found) =>
   NAMES.forEach((name) => {
-    const match = landing.match(`[?&]${name}=([\\w.~%+-]+)`);
-    if (match && !kept) keep(name, match[1], name == 'epik' ? 365 : 90);
-    found[name] = match?.[1] || recall(name);
+    const fresh = landing.match(`[?&]${name}=([\\w.~%+-]+)`)?.[1];
+    if (fresh) keep(name, fresh, name == 'epik' ? YEAR : 7776e3);
+    found[name] = fresh || recall(name);
   });
-  kept = 1;
-  return found;
-};
 
-/** Delete what this tag keeps; whether there was anything. */
+/** Delete the cookies of ours that a page can see; whether there was any. */
 export const forgetAll = () =>
-  ['pin_unauth', ...NAMES].filter((name) => recall(name) && !keep(name, '', 0))[0];
+  attempt(() => {
+    const before = doc.cookie;
+    ['retag', 'pin_unauth', ...NAMES].forEach((name) => keep(name, '', 0));
+    return before != doc.cookie;
+  });

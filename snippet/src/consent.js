@@ -1,19 +1,20 @@
-// Consent decides first. Three states: unknown (undefined), true, false; the mode is each tag's.
+// Consent decides first. Three states: unknown, yes, no; the mode is each tag's. Any no wins.
 
 import { doc, nav } from './safe.js';
 import { data } from './say.js';
 
-/** `wait` is a consent module's, which has yet to hear. */
-export const state = {};
+/** Words of the page, of a consent module and of our own staff: true, false, 0 for "wait", or another for nothing. */
+export const words = {};
 
-/** A tag's baked configuration. */
-export const configured = (id) => CONFIG[id] || {};
+export const said = (word) => Object.values(words).includes(word);
+
+/** Whether nothing may be sent or kept. */
+export const denied = () => nav.globalPrivacyControl == 1 || said(false);
 
 /** True to send, false to drop, undefined to wait in memory. Attributes may only make a mode stricter. */
 export const allowed = (id) =>
-  nav.globalPrivacyControl == 1 || state.given === false
-    ? false
-    : state.given || (state.wait || [data.consent, configured(id).consent].includes('required') ? undefined : true);
+  !denied() &&
+  (said(true) || (said(0) || /required/.test([data.consent, CONFIG[id]?.consent]) ? undefined : true));
 
 /** Whether the page has been seen: not while it is prerendered or has only been opened in the background. */
 export const seen = () => (once ||= !doc.hidden);

@@ -1,32 +1,31 @@
 // Events without code: `data-retag="save"` with `data-retag-pin`, `-product-id`, `-value`, …
 //
 // One listener on the window, while capturing, so that no handler of the page can stop it; `composedPath` sees
-// through open shadow roots. An element takes the values of the elements around it. `getAttribute` is taken from
-// the prototype, since a form's own fields hide its methods, and an SVG's properties are not strings.
+// through open shadow roots. From the inside out the first value of each kind counts. The methods are the
+// prototype's, since a form's own fields hide its own, and attributes are text on SVG too.
 
-import { on, win } from './safe.js';
+import { attempt, on, win } from './safe.js';
 import { track } from './tags.js';
 
 const { getAttribute, getAttributeNames } = Element.prototype;
 
-const read = (path) => {
-  const found = {};
-  path.forEach((element) =>
-    getAttributeNames.call(element).forEach((name) => {
-      if (!name.startsWith('data-retag-')) return;
-      const key = name.slice(11).replace(/-/g, '_').replace(/^(pin|campaign|ad)$/, '$1_id');
-      found[key] ??= getAttribute.call(element, name);
-    }),
-  );
-  return found;
-};
-
 const fire = (event) => {
-  const path = event.composedPath().filter((one) => one instanceof Element);
-  const named = path.find((one) => getAttribute.call(one, 'data-retag'));
+  const found = {};
+  let named;
+  event.composedPath().forEach((element) =>
+    // The document and the window, which are on the path too, have no attributes.
+    attempt(() =>
+      getAttributeNames.call(element).forEach((attribute) => {
+        const [start, key] = attribute.split(/^data-retag-?/);
+        if (start) return;
+        if (!key) named ||= element;
+        found[key.replace(/-/g, '_').replace(/^(pin|campaign|ad)$/, '$1_id')] ??= getAttribute.call(element, attribute);
+      }),
+    ),
+  );
+  const { '': name, ...data } = found;
   // A form speaks when it is submitted, anything else when it is clicked.
-  if (!named || named instanceof HTMLFormElement != (event.type == 'submit')) return;
-  track(getAttribute.call(named, 'data-retag'), read(path.slice(path.indexOf(named))));
+  if (name && named instanceof HTMLFormElement == (event.type == 'submit')) track(name, data);
 };
 
 export const declare = () => ['click', 'submit'].forEach((name) => on(win, name, fire));

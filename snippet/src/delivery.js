@@ -4,67 +4,62 @@
 // counts (https://github.com/PostHog/posthog-js/issues/4140); where connections are blocked, an image is tried.
 // `text/plain` needs no preflight. Until the first answer, one request at a time: a new browser is one visitor.
 
-import { clicks } from './clicks.js';
-import { allowed, configured, seen, state } from './consent.js';
-import { hashed, hashing } from './hash.js';
-import { attempt, json, nav, random, win } from './safe.js';
+import { clicks, forgetAll } from './clicks.js';
+import { allowed, denied, said, seen } from './consent.js';
+import { ready } from './hash.js';
+import { attempt, json, nav, random } from './safe.js';
 import { base, say } from './say.js';
-import { keep, recall, stored } from './storage.js';
+import { keep, recall, stored, YEAR } from './storage.js';
 
-const PREFIX = '_retag:';
 const LEASE = 1e4;
-const own = PREFIX + attempt(random);
-const url = base + '/v3/';
+const own = '_retag:' + attempt(random);
+const url = `${base}/${CONFIG.name || 'v3'}/`;
 const foreign = !url.startsWith(location.origin + '/');
 
 /** The events that wait, oldest first, and those of them that are on their way. */
-export let queue = [];
+let queue = [];
 let away = [];
 let answered = 0;
 let failures = 0;
 let blocked = 0;
 let notBefore = 0;
 let hiding;
-let timer;
+let adopting;
+let owed;
+let word = own;
 
-/** Whether anything has left this page, and so whether a withdrawal has to be told. */
-export const left = () => answered || away[0];
+/** Whether this browser has been answered before, and so has its id. */
+const known = () => stored((store) => store._retag);
 
-const wire = (event) => ({ ...event, pd: hashed(event.pd), sent: Date.now() });
+const wire = (event) => ({ ...event, sent: Date.now() });
 
 /** Write the queue down under this tab's lease, so that a reload or a killed tab loses nothing. */
 const save = () =>
   stored((store) => {
-    const mine = queue.filter((event) => seen() && allowed(event.tid)).map(wire);
-    if (mine[0]) store.setItem(own, json({ lease: hiding ? 0 : Date.now() + LEASE, mine }));
-    else store.removeItem(own);
+    const mine = queue.filter((event) => seen() && allowed(event.tid));
+    const lease = hiding ? 0 : Math.max(notBefore, Date.now()) + LEASE;
+    if (mine[0]) store[own] = json({ lease, mine });
+    else delete store[own];
   });
 
 const saved = (run) =>
-  stored((store) => Object.keys(store).forEach((key) => key.startsWith(PREFIX) && run(store, key)));
+  stored((store) => Object.keys(store).forEach((key) => key.startsWith('_retag') && run(store, key)));
+
+/** Send when this task is over and everything is hashed. */
+const soon = () => ready.then(flush);
 
 /** Take over what tabs that are gone have left; a living one is asked again when its lease is over. */
 export const adopt = () => {
+  adopting = 0;
   saved((store, key) => {
-    if (key == own) return;
-    const { lease, mine } = JSON.parse(store.getItem(key));
-    if (lease > Date.now()) return setTimeout(adopt, LEASE);
-    store.removeItem(key);
+    const { lease, mine } = attempt(() => JSON.parse(store[key])) || {};
+    if (key == own || !mine?.every(({ tid }) => allowed(tid))) return;
+    if (lease > Date.now()) return (adopting ||= setTimeout(adopt, LEASE));
+    delete store[key];
     queue = mine.concat(queue);
-    // The page before left without its answer, which may bring the cookie: not two visitors from a quick reload.
-    later(0.5);
   });
   soon();
 };
-
-/** Drop what waits, and what was stored. */
-export const drop = () => {
-  queue = [];
-  saved((store, key) => store.removeItem(key));
-};
-
-/** Send when this task is over and everything is hashed. */
-const soon = () => hashing.then(flush);
 
 /** Add an event to the queue; it leaves with the others of this task. */
 export const enqueue = (event) => {
@@ -74,86 +69,102 @@ export const enqueue = (event) => {
 
 /** The next batch: one tag's events that may go, within a size that leaves room in the shared 64 KiB quota. */
 const next = () => {
-  const ready = queue.filter((event) => !away.includes(event) && allowed(event.tid));
+  const free = queue.filter((event) => !away.includes(event) && allowed(event.tid));
   let size = 0;
-  return ready.filter(
-    (event, i) => event.tid == ready[0].tid && ((size += json(event).length) < 16e3 || !i),
-  );
+  return free.filter((event, i) => event.tid == free[0].tid && ((size += json(event).length) < 16e3 || !i));
 };
 
 const settle = (batch, done) => {
-  away = away.filter((event) => !batch.includes(event));
-  if (done) queue = queue.filter((event) => !batch.includes(event));
+  const others = (event) => !batch.includes(event);
+  away = away.filter(others);
+  if (done) queue = queue.filter(others);
   save();
 };
 
 const later = (seconds) => {
-  const wait = (seconds || Math.min(60, 2 ** failures++)) * 1e3 + (Date.now() % 500);
+  const wait = Math.max(seconds | 0, Math.min(60, 2 ** failures++)) * (1e3 + (Date.now() % 1e3));
   notBefore = Date.now() + wait;
-  clearTimeout(timer);
-  timer = setTimeout(flush, wait);
+  setTimeout(flush, wait);
 };
 
 /** Whether an answer settles its batch: yes, or a definite refusal; not an overload. */
 const read = ({ status, headers }) => {
+  // Withdrawn in the meantime: nothing is kept.
+  if (denied()) return 1;
   const id = headers.get('pin-unauth');
-  const outcome = headers.get('retag-outcome');
-  if (foreign && id) keep('pin_unauth', id, 365);
-  if (/erased/.test(outcome)) keep('pin_unauth', '', 0);
-  say(status, outcome);
-  if (status > 499 || status == 429) return later(+headers.get('retry-after'));
+  if (id != null) keep('pin_unauth', id, YEAR);
+  say(status, headers.get('retag-outcome'));
+  if (status > 499 || status == 429) return later(headers.get('retry-after'));
+  if (status < 400) stored((store) => (store._retag = 1));
   return !(failures = blocked = 0);
 };
 
-const picture = (event) =>
-  new Promise((resolve, reject) => {
-    const image = new Image();
-    const fields = new URLSearchParams();
-    Object.entries(wire(event)).forEach(([key, value]) => fields.set(key, key[1] == 'd' ? json(value) : value));
-    image.onload = resolve;
-    image.onerror = reject;
-    image.src = url + '?' + fields;
-  });
+const picture = (event) => {
+  const image = new Image();
+  const { ed, pd, ad } = event;
+  image.src = url + '?' + new URLSearchParams({ ...wire(event), ed: json(ed), pd: json(pd), ad: json(ad) });
+  return image.decode();
+};
 
-const post = (body, tag) =>
-  fetch(url, {
+const post = async (body, tag) =>
+  read(
+    await fetch(url, {
       method: 'POST',
       body,
       keepalive: !failures,
       credentials: 'include',
       // Without domains the server names no origin, so a page elsewhere may not read the answer.
-      mode: foreign && !configured(tag).domains ? 'no-cors' : 'cors',
-    })
-    .then(read);
+      mode: foreign && !CONFIG[tag]?.domains ? 'no-cors' : 'cors',
+    }),
+  );
 
-/** Tell the server that consent is withdrawn: it drops the browser's id. */
-export const withdraw = (tid, pin_unauth) => nav.sendBeacon(url, json({ tid, consent: 0, pd: { pin_unauth } }));
+const beacon = (body) => attempt(() => nav.sendBeacon(url, body));
 
-/** Send what may go. */
-export const flush = () => {
+/** What is known of the browser when an event leaves, and what consent was. */
+const equip = (event) => {
+  const partner = event.pd;
+  clicks(partner);
+  partner.pin_unauth = recall('pin_unauth');
+  // The first requests of a new browser, from any tab, share a word for a minute: the server makes them one visitor.
+  if (!known()) {
+    if (!recall('retag')) keep('retag', word, 60);
+    partner.first = recall('retag') || word;
+  }
+  if (said(true)) event.consent = 1;
+};
+
+const free = () => {
+  answered = 1;
+  flush();
+};
+
+const send = async () => {
   const held = notBefore > Date.now() || blocked > 4 || (away[0] && !answered);
   const batch = seen() && (hiding || !held) ? next() : [];
+  batch.forEach(equip);
   save();
   if (!batch[0]) return;
   away.push(...batch);
-  batch.forEach((event) => {
-    Object.assign(event.pd, clicks(), foreign && { pin_unauth: recall('pin_unauth') });
-    if (state.given) event.consent = 1;
-  });
   const body = json(batch.map(wire));
-  if (hiding && attempt(() => nav.sendBeacon(url, body))) return flush(settle(batch, (answered = 1)));
-  const free = () => flush((answered = 1));
+  if (hiding && beacon(body)) {
+    // Nobody hears how a beacon fares: unless all was well before, the next page sends again.
+    if (answered && !failures && nav.onLine) settle(batch, 1);
+    return send();
+  }
   setTimeout(free, 2e3);
-  new Promise((resolve) => resolve(blocked > 1 ? Promise.all(batch.map(picture)) : post(body, batch[0].tid)))
-    .catch(() => {
-      blocked++;
-      later();
-    })
-    .then((done) => {
-      settle(batch, done);
-      if (done) free();
-    });
+  let done;
+  try {
+    done = await (blocked > 1 ? Promise.all(batch.map(picture)) : post(body, batch[0].tid));
+  } catch (_) {
+    blocked++;
+    later();
+  }
+  settle(batch, done);
+  if (done) free();
 };
+
+/** Send what may go. */
+const flush = () => send().catch(say);
 
 /** The page hides: hand over what has not left, and give up the lease. */
 export const hide = () => {
@@ -165,5 +176,21 @@ export const hide = () => {
 /** Try again at once: the connection or the page is back. */
 export const retry = () => {
   failures = blocked = notBefore = 0;
+  away = [];
   flush();
+};
+
+/** Drop what waits, delete what is ours, and tell the server to drop the browser's id. */
+export const forget = (tags) => {
+  const pin_unauth = recall('pin_unauth');
+  owed = forgetAll() || known() || owed;
+  queue = [];
+  word = attempt(random);
+  saved((store, key) => delete store[key]);
+  if (owed)
+    tags.forEach(({ id }) => {
+      const body = json({ tid: id, consent: 0, pd: { pin_unauth } });
+      owed = 0;
+      beacon(body) || post(body, id).catch(say);
+    });
 };

@@ -5,28 +5,27 @@ export const win = window;
 export const doc = document;
 export const nav = navigator;
 
-/** The result of `run`, or `otherwise` when it throws. */
-export const attempt = (run, otherwise) => {
+/** The result of `run`, or undefined when it throws. */
+export const attempt = (run) => {
   try {
     return run();
-  } catch (_) {
-    return otherwise;
-  }
+  } catch (_) {}
 };
 
 /** JSON, also where Prototype.js before 1.7 gave arrays a `toJSON` that writes them as strings. */
 export const json = (value) => {
   const proto = Array.prototype;
   const theirs = proto.toJSON;
-  delete proto.toJSON;
-  const text = JSON.stringify(value);
-  if (theirs) proto.toJSON = theirs;
-  return text;
+  try {
+    delete proto.toJSON;
+    return JSON.stringify(value);
+  } finally {
+    if (theirs) proto.toJSON = theirs;
+  }
 };
 
-/** About 120 bits from the browser's generator: `Math.random` is stubbed on some pages. */
-export const random = () =>
-  crypto.getRandomValues(new Uint32Array(4)).reduce((text, part) => text + part.toString(36), '');
+/** 128 bits from the browser's generator: `Math.random` is stubbed on some pages. */
+export const random = () => crypto.getRandomValues(new Uint32Array(4)).join('');
 
 /** Listen for an event; a listener that throws is ours to swallow. */
 export const on = (target, name, run) =>

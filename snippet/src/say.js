@@ -1,15 +1,18 @@
-// What debug mode (`?retag_debug=1`, `data-debug`) hears.
+// What the debug module tells (`?retag_debug=1`, `data-debug`), and what our own script element says.
 
 import { doc } from './safe.js';
 
 const script = doc.currentScript;
 
-/** The data attributes of our own script element, when it was written into the page. */
+/** The data attributes of our script element. */
 export const data = script?.dataset || {};
 
 export const debugging = 'debug' in data || /retag_debug=1/.test(location.search);
 
-export const say = (...words) => debugging && console.log('retag:', ...words);
+/** What there is to tell; the module, which comes later, explains it in the console. */
+export const heard = [];
 
-/** Our server: `/tag.js`, `/ct/core.js` and `/t/VERSION.js` are under it. */
-export const base = String(script?.src).replace(/\/((ct|t)\/)?[^/]*$/, '');
+export const say = (...words) => debugging && heard.push(words);
+
+/** Our server: `/tag.js`, `/ct/core.js`, `/t/VERSION.js` and those under a name of your own are below it. */
+export const base = (script?.src || '').replace(RegExp(`/((ct|t|${CONFIG.name})/)?[^/]*$`), '');

@@ -1,14 +1,16 @@
 // First-party storage. Every access may throw (https://github.com/segmentio/analytics.js/issues/478).
 
-import { attempt, doc, win } from './safe.js';
+import { attempt, doc } from './safe.js';
 
 /** The page's own storage, for a `run` that may fail. */
 export const stored = (run) => attempt(() => run(localStorage));
 
-/** Keep a value in a cookie for some days, under the names that Pinterest's tag uses. */
-export const keep = (name, value, days) =>
+export const YEAR = 31536e3;
+
+/** Keep a value in a cookie for some seconds, under the names that Pinterest's tag uses. */
+export const keep = (name, value, seconds) =>
   attempt(() => {
-    doc.cookie = `_${name}=${value};path=/;max-age=${days * 86400};samesite=lax` + (isSecureContext ? ';secure' : '');
+    doc.cookie = `_${name}=${value};path=/;max-age=${seconds};samesite=lax` + (isSecureContext ? ';secure' : '');
   });
 
 /** A kept value, or undefined. */

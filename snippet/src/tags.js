@@ -1,32 +1,31 @@
 // Tags and their events: what a call becomes before it is delivered.
 
-import { allowed, configured } from './consent.js';
 import { scrub } from './address.js';
+import { denied } from './consent.js';
 import { enqueue } from './delivery.js';
-import { learn } from './hash.js';
-import { attempt, doc, nav, random, win } from './safe.js';
+import { digests, hold } from './hash.js';
+import { attempt, doc, json, nav, random, win } from './safe.js';
 import { say } from './say.js';
 
 /** Loaded tags: `{id, partner, page}`; `page` is the address that was last counted. */
 export const tags = [];
 
-/** What modules may add to an event: functions of it. */
+/** What modules may add to an event: functions of it, whose promises it waits for. */
 export const enrich = [];
 
-let here = '';
-let referrer = doc.referrer;
+/** Functions that modules want called when a page is left. */
+export const leave = [];
 
 /** The address as a page view counts it. */
-export const address = () => location.href.split(CONFIG.hash ? ' ' : '#')[0];
+const address = () => location.href.split(CONFIG.hash ? ' ' : '#')[0];
 
-/** After a navigation inside the page, the page before is the referrer. */
-export const moved = (from) => (referrer = from);
+let here = address();
+let referrer = doc.referrer;
 
 // No viewport here: reading `innerWidth` forces a layout; the engagement module sends it.
 const automatic = () => ({
   loc: scrub(location.href),
   ref: scrub(referrer),
-  title: CONFIG.title && doc.title,
   if: win != top,
   sw: screen.width,
   sh: screen.height,
@@ -35,42 +34,57 @@ const automatic = () => ({
   ...nav.userAgentData?.toJSON(),
 });
 
-/** Send one event to one tag; returns why not, or nothing. */
 const report = (tag, name, given) => {
-  if (allowed(tag.id) === false) return 'denied';
-  const ed = { ...given };
-  if (ed.line_items) ed.line_items = [].concat(ed.line_items);
+  // As it is now: the page may change its objects, and what is no JSON is refused here.
+  const ed = JSON.parse(json({ ...given }));
   ed.event_id ||= ed.eventID || ed.eid || random();
   const event = { tid: tag.id, event: name, ed, pd: { ...tag.partner }, ad: automatic(), ts: Date.now() };
-  enrich.forEach((add) => attempt(() => add(event, configured(tag.id))));
+  enrich.forEach((add) => hold(attempt(() => add(event))));
   say(event);
   enqueue(event);
 };
 
-/** Send an event to every tag; returns why it could not be, or nothing. */
-export const track = (name, given) => {
-  const plain = String(name || '').toLowerCase().replace(/\s/g, '');
-  if (!plain) return 'no name';
+/** Send an event to some of the tags; returns why it could not be, or nothing. */
+const tell = (some, name, given) => {
   if (!tags[0]) return 'no tag';
-  return tags.map((tag) => report(tag, plain, given)).find(Boolean);
+  if (denied()) return 'denied';
+  some.forEach((tag) => report(tag, name, given));
 };
+
+/** Send an event to every tag; returns why it could not be, or nothing. */
+export const track = (name, given) => (name ? tell(tags, name + '', given) : 'no name');
 
 /** Count the page, once for an address; `again` for the tags that have counted one. */
 export const page = (given, again) => {
   const now = address();
-  if (!tags[0]) return 'no tag';
-  return tags
-    .filter((tag) => tag.page !== now && (!again || tag.page != null))
-    .map((tag) => report(tag, 'init', given, (tag.page = now)))
-    .find(Boolean);
+  return tell(
+    tags.filter((tag) => tag.page !== now && (!again || tag.page) && (tag.page = now)),
+    'init',
+    given,
+  );
+};
+
+/** After a navigation inside the page, the page before is the referrer. */
+export const turn = () => {
+  const now = address();
+  if (now == here) return;
+  left();
+  referrer = here;
+  here = now;
+  page(0, 1);
+};
+
+export const left = () => leave.forEach(attempt);
+
+/** The page came back from the back/forward cache: it is counted again. */
+export const back = () => {
+  tags.forEach((tag) => (tag.page &&= '-'));
+  page(0, 1);
 };
 
 /** Partner data for later events; an empty value clears. */
-export const set = (tag, given) => {
-  const partner = { ...given };
-  learn(partner);
-  Object.entries(partner).forEach(([key, value]) => {
+export const set = (tag, given) =>
+  Object.entries({ ...given }).forEach(([key, value]) => {
     if (value == null || value === '') delete tag.partner[key];
-    else tag.partner[key] = value;
+    else tag.partner[key] = /^(em|external_id)$/.test(key) ? digests(value) : value;
   });
-};

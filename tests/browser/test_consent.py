@@ -3,7 +3,7 @@
 import pytest
 
 VIEW = "pintrk('load', TAG); pintrk('page');"
-OURS = "Object.keys(localStorage).filter(key => key.startsWith('_retag')).length"
+OURS = "Object.keys(localStorage).filter(key => key.startsWith('_retag:')).length"
 
 
 @pytest.mark.parametrize(

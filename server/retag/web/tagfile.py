@@ -2,7 +2,8 @@
 
 Its bytes depend on the configuration alone, never on a visitor, a query or a header. `/tag.js` and
 `/ct/core.js` (the original path) are kept for an hour, then asked for again by hash; `/t/HASH.js` is the
-same file for good, with its integrity: a changed configuration is a new address.
+same file for good, with its integrity: a changed configuration is a new address. A word of the owner's own
+(RETAG_PATH_NAME) names all of them once more, and the beacon, in ways that no block list knows.
 Nothing here sets a cookie.
 """
 
@@ -30,8 +31,8 @@ from retag.store import tag_files
 
 MODULES = ("products", "consent", "engagement", "forms")
 """What a tag's configuration may switch on, in the order of loading."""
-OPTIONS = ("hash", "title", "google", "vendor")
-"""File-wide options: count hash routes, send titles, follow Google's consent mode, the IAB vendor id."""
+OPTIONS = ("hash", "google", "vendor")
+"""File-wide options: count hash routes, follow Google's consent mode, the IAB vendor id."""
 HOUR = "public, max-age=3600, stale-while-revalidate=86400"
 FOREVER = "public, max-age=31536000, immutable"
 READY = 8
@@ -54,10 +55,9 @@ class Version:
         codings = {"br": brotli.compress(plain), "gzip": gzip.compress(plain, mtime=0), "": plain}
         return cls(plain, codings, digest, integrity)
 
-    @property
-    def path(self) -> str:
-        """The immutable address."""
-        return f"/t/{self.name}.js"
+    def path(self, word: str = "") -> str:
+        """The immutable address, under the owner's own word if there is one."""
+        return f"/{word or 't'}/{self.name}.js"
 
 
 def built(name: str) -> str:
@@ -73,9 +73,11 @@ def params(tags: Iterable[Tag]) -> str:
     return "|".join(["utm_[a-z_]+", *sorted(listed)])
 
 
-def configuration(tags: Mapping[int, Tag], debug: str) -> dict[str, Any]:
+def configuration(tags: Mapping[int, Tag], debug: str, word: str) -> dict[str, Any]:
     """What is baked in: file-wide options, and for each tag what differs from the default."""
     found: dict[str, Any] = {"params": params(tags.values()), "debug": debug}
+    if word:
+        found["name"] = word
     for number, tag in sorted(tags.items()):
         found |= {name: tag.script[name] for name in OPTIONS if tag.script.get(name)}
         own: dict[str, Any] = {"domains": 1} if tag.domains else {}
@@ -86,18 +88,20 @@ def configuration(tags: Mapping[int, Tag], debug: str) -> dict[str, Any]:
     return found
 
 
-def compose(tags: Mapping[int, Tag], debug: str) -> bytes:
+def compose(tags: Mapping[int, Tag], debug: str, word: str = "") -> bytes:
     """`(core)(CONFIG,[MODULE,…]);` for these tags."""
     wanted = {name for tag in tags.values() for name in tag.script.get("modules", ())}
-    modules = ",".join(built(name) for name in MODULES if name in wanted)
-    config = msgspec.json.encode(configuration(tags, debug)).decode().replace("<", "\\u003c")
+    wanted |= {"title" for tag in tags.values() if tag.script.get("title")}
+    modules = ",".join(built(name) for name in (*MODULES, "title") if name in wanted)
+    config = msgspec.json.encode(configuration(tags, debug, word)).decode().replace("<", "\\u003c")
     return f"{built('core')}({config},[{modules}]);\n".encode()
 
 
 class TagFile:
-    """The file for the door's tags, composed again when they change."""
+    """The file for the door's tags, composed again when they change; `word` is RETAG_PATH_NAME."""
 
-    def __init__(self) -> None:
+    def __init__(self, word: str = "") -> None:
+        self.word = word
         self.debug = Version.of(built("debug").encode() + b"\n")
         self.tags: Mapping[int, Tag] | None = None
         self.current = self.debug
@@ -108,7 +112,7 @@ class TagFile:
     def version(self, tags: Mapping[int, Tag]) -> Version:
         """The file for these tags; the door's mapping is replaced, never changed."""
         if tags is not self.tags:
-            self.current = self._prepare(compose(tags, self.debug.path))
+            self.current = self._prepare(compose(tags, self.debug.path(self.word), self.word))
             self.tags = tags
         return self.current
 
@@ -168,8 +172,9 @@ def accepted(header: str) -> str:
 
 def routes(tag: TagFile) -> list[Route]:
     """The tag under all of its addresses."""
+    latest = ["/tag.js", "/ct/core.js", *([f"/{tag.word}.js"] if tag.word else [])]
+    folders = ["/t", *([f"/{tag.word}"] if tag.word else [])]
     return [
-        Route("/tag.js", tag.latest),
-        Route("/ct/core.js", tag.latest),
-        Route("/t/{name}.js", tag.immutable),
+        *(Route(path, tag.latest) for path in latest),
+        *(Route(f"{folder}/{{name}}.js", tag.immutable) for folder in folders),
     ]

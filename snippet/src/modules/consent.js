@@ -1,77 +1,112 @@
 // Consent as others keep it: IAB TCF 2.2+, IAB GPP 1.1, Google's consent mode. What objects, wins.
 // https://github.com/InteractiveAdvertisingBureau/GDPR-Transparency-and-Consent-Framework
 // https://github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform
+//
+// A verdict is true (given), false (denied), null (this framework has no say here) or 0 (not known yet: wait).
 
 const PURPOSES = [1, 3, 4];
 const TYPES = ['ad_storage', 'ad_user_data', 'ad_personalization'];
+const NOT_ALLOWED = [0, 2];
+const PATIENCE = 2e3;
 
-/** TCF: true, false, null when it does not apply, undefined while it is not known. */
+/** TCF: the publisher's own purposes, or those of a vendor of the global list, which must also be disclosed (2.3). */
 export const ofTcf = (data, success, vendor) => {
-  if (!success) return false;
+  if (!success || !data) return false;
   if (data.gdprApplies === false) return null;
-  if (data.gdprApplies === undefined || !['tcloaded', 'useractioncomplete'].includes(data.eventStatus)) return;
-  const consents = vendor ? data.purpose.consents : (data.publisher && data.publisher.consents) || data.purpose.consents;
-  const restricted = vendor && PURPOSES.some((one) => ((data.publisher.restrictions || {})[one] || {})[vendor] === 0);
-  return PURPOSES.every((one) => consents[one] === true) && !restricted && (!vendor || data.vendor.consents[vendor] === true);
+  if (data.gdprApplies === undefined || !['tcloaded', 'useractioncomplete'].includes(data.eventStatus)) return 0;
+  const { publisher = {}, purpose = {}, vendor: vendors = {} } = data;
+  const purposes = (vendor ? purpose.consents : publisher.consents || purpose.consents) || {};
+  if (!PURPOSES.every((one) => purposes[one] === true)) return false;
+  if (!vendor) return true;
+  const restricted = PURPOSES.some((one) => NOT_ALLOWED.includes(publisher.restrictions?.[one]?.[vendor]));
+  return !restricted && vendors.consents?.[vendor] === true && vendors.disclosedVendors?.[vendor] !== false;
 };
 
-/** GPP: false when an applicable US section objects, null else, undefined while it is not ready. */
+/** GPP: false when a section of the United States objects. */
 export const ofGpp = (event) => {
-  if (event.eventName != 'signalStatus' || event.data != 'ready') return;
-  const sections = Object.values(event.pingData.parsedSections || {}).flat(2);
+  const status = event.eventName == 'signalStatus' ? event.data : event.pingData?.signalStatus;
+  if (status != 'ready') return 0;
   const objects = (one) =>
-    one.SaleOptOut === 1 || one.SharingOptOut === 1 || one.TargetedAdvertisingOptOut === 1 || one.Gpc === true;
-  return sections.some(objects) ? false : null;
+    one?.SaleOptOut === 1 || one?.SharingOptOut === 1 || one?.TargetedAdvertisingOptOut === 1 || one?.Gpc === true;
+  return Object.values(event.pingData?.parsedSections || {}).flat(2).some(objects) ? false : null;
 };
 
-/** Google: the last word of each type in a `dataLayer`. */
+/** Google: the last word on each type in a `dataLayer`; a default of "denied" is a question that is still open. */
 export const ofGoogle = (layer) => {
   const said = {};
   Array.from(layer).forEach((entry) => {
-    if (entry && entry[0] == 'consent' && entry[2]) Object.assign(said, entry[2]);
+    if (!entry || entry[0] != 'consent' || !entry[2]) return;
+    TYPES.forEach((type) => {
+      const word = entry[2][type];
+      if (word) said[type] = word == 'granted' || (entry[1] == 'update' ? false : 0);
+    });
   });
-  const words = TYPES.map((type) => said[type]).filter(Boolean);
-  if (!words.length) return;
-  return TYPES.every((type) => said[type] == 'granted');
+  if (!Object.keys(said).length) return;
+  const words = TYPES.map((type) => said[type] ?? 0);
+  return words.includes(false) ? false : words.includes(0) ? 0 : true;
 };
 
 export const start = (api, config) => {
   const heard = {};
   const decide = () => {
-    const words = Object.values(heard);
-    if (words.includes(false)) return api.call(['setconsent', false]);
-    if (words.includes(undefined)) return;
-    api.state.wait = 0;
-    if (words.includes(true)) api.call(['setconsent', true]);
-    else api.flush();
+    const all = Object.values(heard);
+    const word = [false, 0, true].find((one) => all.includes(one)) ?? null;
+    if (word === api.words.heard) return;
+    api.words.heard = word;
+    api.decide();
   };
-  const hear = (name, word) => {
-    if (word === undefined && heard[name] !== undefined) return;
-    heard[name] = word;
+  const hear = (name, verdict) => {
+    let word = false;
+    try {
+      word = verdict();
+    } catch (_) {
+      // What cannot be understood is no consent.
+    }
+    // A banner that is opened again does not take back what was said.
+    if (word !== undefined && (word !== 0 || !heard[name])) heard[name] = word;
+    decide();
+  };
+  const ask = {
+    __tcfapi: (api) => api('addEventListener', 2, (data, ok) => hear('__tcfapi', () => ofTcf(data, ok, config.vendor))),
+    __gpp: (api) => api('addEventListener', (event) => hear('__gpp', () => ofGpp(event))),
+  };
+  const look = () => {
+    Object.keys(ask).forEach((name) => {
+      if (typeof window[name] != 'function' || name in heard) return;
+      heard[name] = 0;
+      try {
+        ask[name](window[name]);
+      } catch (_) {
+        heard[name] = false;
+      }
+    });
     decide();
   };
 
-  if (typeof window.__tcfapi == 'function') {
-    heard.tcf = undefined;
-    api.state.wait = 1;
-    window.__tcfapi('addEventListener', 2, (data, success) => hear('tcf', ofTcf(data || {}, success, config.vendor)));
-  }
-  if (typeof window.__gpp == 'function') {
-    heard.gpp = undefined;
-    api.state.wait = 1;
-    window.__gpp('addEventListener', (event) => hear('gpp', ofGpp(event)));
-  }
+  // Whoever switches this module on has a consent banner: one that comes late is waited for. Where none has come two
+  // seconds after the page was loaded, the tag's own mode decides; one that comes later still is heard.
+  heard.none = 0;
   if (config.google) {
     const layer = (window.dataLayer = window.dataLayer || []);
     const push = layer.push;
-    const look = () => hear('google', ofGoogle(layer));
-    heard.google = undefined;
-    api.state.wait = 1;
+    const listen = () => hear('google', () => ofGoogle(layer));
     layer.push = function () {
       const result = push.apply(this, arguments);
-      look();
+      listen();
       return result;
     };
-    look();
+    listen();
   }
+  let loaded = document.readyState == 'complete' && Date.now();
+  addEventListener('load', () => (loaded = Date.now()));
+  let rounds = 50;
+  const again = () => {
+    const late = loaded && Date.now() - loaded > PATIENCE;
+    if (late || Object.keys(heard).length > 1) heard.none = null;
+    look();
+    if (heard.none === 0) setTimeout(again, 100);
+    else if (rounds--) setTimeout(again, PATIENCE);
+  };
+  look();
+  again();
 };

@@ -1,11 +1,40 @@
-// Debug mode: who is loaded, what consent says, and what the page's policy blocked. Imported when asked for.
+// Debug mode: what each call did, what consent says, and what the page's policy blocked. Imported when asked for.
+
+const REASONS = {
+  'no tag': "nothing was sent: call pintrk('load', TAG_ID) first",
+  'no name': "nothing was sent: pintrk('track', NAME) needs the event's name",
+  denied: 'nothing was sent: consent is denied, the browser sends Global Privacy Control, or ?retag_ignore=1 was asked',
+  failed: 'nothing was done: there is no such call, or its data is no JSON (a page element, a loop, a BigInt)',
+};
+const STATUSES = {
+  0: 'sent; a page on another site, without domains on the tag, cannot read the answer',
+  429: 'too fast: it is sent again later',
+  503: 'the server is busy: it is sent again later',
+};
+
+const explain = (say, [first, ...rest]) => {
+  if (first instanceof Error) return say('no answer:', first.message, '- sent again later, or hashing needs https');
+  if (typeof first == 'object') return say('event', first.event, 'for tag', first.tid, first);
+  if (typeof first == 'number') return say('answer', first, rest[0] || '', STATUSES[first] || '');
+  say(`pintrk('${first}')`, rest[0] ? REASONS[rest[0]] || rest[0] : 'done');
+};
+
+const consent = (words) => {
+  if (navigator.globalPrivacyControl) return 'denied by Global Privacy Control';
+  if (words.ours === false) return 'this browser is left out: ?retag_ignore=0 counts it again';
+  const all = Object.values(words);
+  if (all.includes(false)) return 'denied';
+  if (all.includes(true)) return 'given';
+  return all.includes(0) ? 'waiting for the consent banner' : 'unknown: sent, unless the tag requires consent';
+};
 
 export const start = (api, config) => {
   const say = (...words) => console.log('retag:', ...words);
-  say('tags in this file:', Object.keys(config).filter((key) => /^\d+$/.test(key)).join(', ') || 'none');
-  say('consent:', { true: 'given', false: 'denied' }[api.state.given] || 'unknown');
-  if (navigator.globalPrivacyControl) say('the browser sends Global Privacy Control: nothing is reported');
+  say('tags with a configuration of their own:', Object.keys(config).filter((key) => /^\d+$/.test(key)).join(', ') || 'none');
+  say('consent:', consent(api.words));
   if (!crypto.subtle) say('no crypto.subtle without https: raw e-mail addresses are not sent');
+  api.heard.forEach((one) => explain(say, one));
+  api.heard.push = (one) => explain(say, one);
   document.addEventListener('securitypolicyviolation', (event) =>
     say('blocked by', event.effectiveDirective, event.blockedURI, '- allow this server in connect-src and img-src'),
   );

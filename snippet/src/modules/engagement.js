@@ -12,11 +12,14 @@ export const start = (api) => {
   document.addEventListener('visibilitychange', () => document.hidden || (since = performance.now()));
   api.leave.push(() => {
     pause();
-    if (total < 1000) return;
-    const height = document.documentElement.scrollHeight;
-    const scroll = Math.min(100, Math.round((100 * (deepest + innerHeight)) / height));
-    api.call(['track', 'engagement', { seconds: Math.round(total / 1000), scroll, viewport: innerWidth + 'x' + innerHeight }]);
-    total = deepest = 0;
+    const seconds = Math.round(total / 1000);
+    if (seconds) {
+      const height = document.documentElement.scrollHeight;
+      const scroll = Math.min(100, Math.round((100 * (deepest + innerHeight)) / height));
+      window.pintrk('track', 'engagement', { seconds, scroll, viewport: innerWidth + 'x' + innerHeight });
+      total = 0;
+      deepest = scrollY;
+    }
     since = document.hidden ? 0 : performance.now();
   });
 };

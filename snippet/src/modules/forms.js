@@ -9,18 +9,18 @@ const outbound = (event) => {
 };
 
 const submit = (event) => {
-  const form = event.target;
+  const form = event.composedPath()[0];
   if (!(form instanceof HTMLFormElement) || getAttribute.call(form, 'data-retag')) return;
   return ['form_submit', { form: getAttribute.call(form, 'id') || getAttribute.call(form, 'name') || undefined }];
 };
 
-export const start = (api) => {
+export const start = () => {
   const hear = (name, read) =>
     addEventListener(
       name,
       (event) => {
         const found = read(event);
-        if (found) api.call(['track', ...found]);
+        if (found) window.pintrk('track', ...found);
       },
       true,
     );

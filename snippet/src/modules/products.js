@@ -1,12 +1,9 @@
 // A product page's `pagevisit` carries its product: JSON-LD first, then Open Graph, then microdata.
 // https://schema.org/Product, https://ogp.me, https://html.spec.whatwg.org/multipage/microdata.html
 
-const text = (selector, attribute) => {
-  const found = document.querySelector(selector);
-  return (found && (found.getAttribute(attribute || 'content') || found.textContent.trim())) || undefined;
-};
+const content = (element) => (element && (element.getAttribute('content') || element.textContent.trim())) || undefined;
 
-const isProduct = (node) => node && [].concat(node['@type']).some((type) => /^(https?:\/\/schema\.org\/)?Product(Group)?$/.test(type));
+const isProduct = (node) => [].concat(node['@type']).some((type) => /^(https?:\/\/schema\.org\/)?Product(Group)?$/.test(type));
 
 const search = (node, depth) => {
   if (!node || typeof node != 'object' || depth > 4) return;
@@ -14,58 +11,81 @@ const search = (node, depth) => {
   return Object.values(node).map((one) => search(one, depth + 1)).find(Boolean);
 };
 
-const linked = () => {
-  for (const script of document.querySelectorAll('script[type="application/ld+json"]')) {
-    try {
-      const product = search(JSON.parse(script.textContent), 0);
-      if (!product) continue;
-      const offer = [].concat(product.offers || {})[0];
-      return {
-        product_id: product.sku || product.productID || product.mpn || product['@id'],
-        product_name: product.name,
-        product_brand: product.brand && (product.brand.name || product.brand),
-        product_category: product.category,
-        product_price: offer.price || offer.lowPrice,
-        currency: offer.priceCurrency,
-      };
-    } catch (_) {
-      // Shops' JSON-LD is often broken: the next source is asked.
-    }
+const parsed = (script) => {
+  try {
+    return search(JSON.parse(script.textContent), 0);
+  } catch (_) {
+    // Shops' JSON-LD is often broken: the next source is asked.
   }
 };
 
-const graph = () =>
-  text('meta[property="og:type"]') == 'product' || text('meta[property="product:retailer_item_id"]')
-    ? {
-        product_id: text('meta[property="product:retailer_item_id"]'),
-        product_name: text('meta[property="og:title"]'),
-        product_brand: text('meta[property="product:brand"]'),
-        product_price: text('meta[property="product:price:amount"]'),
-        currency: text('meta[property="product:price:currency"]'),
-      }
-    : undefined;
+const linked = () => {
+  const product = [...document.querySelectorAll('script[type="application/ld+json"]')].map(parsed).find(Boolean);
+  if (!product) return;
+  const offer = [].concat(product.offers || {})[0];
+  const price = [].concat(offer.priceSpecification || {})[0];
+  return {
+    product_id: product.sku || product.productID || product.productGroupID || product.mpn || product['@id'],
+    product_name: product.name,
+    product_brand: product.brand && (product.brand.name || product.brand),
+    product_category: product.category,
+    product_price: offer.price ?? offer.lowPrice ?? price.price,
+    currency: offer.priceCurrency || price.priceCurrency,
+  };
+};
+
+const graph = () => {
+  const meta = (name) => content(document.querySelector(`meta[property="${name}"]`));
+  const id = meta('product:retailer_item_id');
+  if (!id && !/^(og:)?product/.test(meta('og:type'))) return;
+  return {
+    product_id: id,
+    product_name: meta('og:title'),
+    product_brand: meta('product:brand'),
+    product_price: meta('product:price:amount') || meta('og:price:amount'),
+    currency: meta('product:price:currency') || meta('og:price:currency'),
+  };
+};
 
 const micro = () => {
-  const scope = '[itemtype$="schema.org/Product"] ';
-  if (!document.querySelector(scope)) return;
+  const scope = document.querySelector('[itemtype$="schema.org/Product"]');
+  if (!scope) return;
+  // Of the product itself or of its offer: what hangs on a review or on a related product is another's.
+  const own = (name) =>
+    content(
+      [...scope.querySelectorAll(`[itemprop="${name}"]`)].find((one) => {
+        const holder = one.parentNode.closest('[itemscope]');
+        return holder == scope || /Offer$/.test(holder.getAttribute('itemtype'));
+      }),
+    );
   return {
-    product_id: text(scope + '[itemprop="sku"]'),
-    product_name: text(scope + '[itemprop="name"]'),
-    product_brand: text(scope + '[itemprop="brand"]'),
-    product_price: text(scope + '[itemprop="price"]'),
-    currency: text(scope + '[itemprop="priceCurrency"]'),
+    product_id: own('sku') || own('productID'),
+    product_name: own('name'),
+    product_brand: own('brand'),
+    product_price: own('price'),
+    currency: own('priceCurrency'),
   };
 };
 
 /** What the page says is its product, or undefined. */
 export const product = () => linked() || graph() || micro();
 
+const read = ({ ed }) => {
+  const { currency, ...item } = product() || {};
+  if (!item.product_id && !item.product_name) return;
+  ed.line_items = [item];
+  ed.currency ||= currency;
+};
+
+/** A page that is still being read may hold its product further down: the event waits for it. */
+const parsedPage = () =>
+  new Promise((resolve) =>
+    document.readyState == 'loading' ? document.addEventListener('DOMContentLoaded', resolve) : resolve(),
+  );
+
 export const start = (api) =>
   api.enrich.push((event) => {
     const { ed } = event;
-    if (event.event != 'pagevisit' || ed.product_id || ed.line_items) return;
-    const { currency, ...item } = product() || {};
-    if (!item.product_id && !item.product_name) return;
-    ed.line_items = [item];
-    if (currency && !ed.currency) ed.currency = currency;
+    if (!/^\s*page\s*_?visit\s*$/i.test(event.event) || ed.product_id || ed.line_items) return;
+    return parsedPage().then(() => read(event));
   });

@@ -1,0 +1,1 @@
+t=>{t.enrich.push(t=>{t.ad.title=document.title})}
