@@ -8,7 +8,7 @@ import pytest
 from beds import DAY, HOUR, NOW, Bed, visitor
 from retag import errors, upkeep
 from retag.press import pages
-from retag.store import members
+from retag.store import changes, members
 from retag.store.members import AsOf
 from retag.store.reader import Reader
 from test_transitions import RULES, at, chance_event
@@ -44,8 +44,10 @@ def history(bed, chance):
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_pages_sizes_and_deltas_agree_at_every_as_of(tmp_path, seed):
-    """full(T0) + delta(T0→T1) = full(T1), and rows = size; in pages of two."""
+async def test_pages_sizes_and_deltas_agree_at_every_as_of(tmp_path, seed, monkeypatch):
+    """full(T0) + delta(T0→T1) = full(T1), and rows = size; in pages of two. A delta of one build in strides
+    is that of walking both sets."""
+    monkeypatch.setattr(changes, "STRIDE", seed + 1)
     bed, chance = Bed(tmp_path / "a.db"), random.Random(seed)
     told = history(bed, chance)
     reader = Reader(tmp_path / "a.db")
@@ -56,10 +58,13 @@ async def test_pages_sizes_and_deltas_agree_at_every_as_of(tmp_path, seed):
             assert await members.size_at(reader, build, as_of) == len(known)
         for _ in range(40):
             build, since, before = chance.choice(told)
+            key = (since.step, since.instant)
             _, until, after = chance.choice(
-                [one for one in told if one[0] == build and one[1].step >= since.step]
+                [one for one in told if one[0] == build and (one[1].step, one[1].instant) >= key]
             )
-            delta = [row async for row in pages.delta(reader, Ends(build, until, build), since)]
+            ends = Ends(build, until, build)
+            delta = [row async for rows in pages.delta(reader, ends, since) for row in rows]
+            assert delta == [row async for rows in pages._walked(reader, ends, since) for row in rows]
             allowed = set(await listed(reader, build, until, 2, objectors=False))
             joined = {row[0] for row in delta if row[4] == "add"}
             left = {row[0] for row in delta if row[4] == "remove"}

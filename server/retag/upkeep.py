@@ -17,10 +17,10 @@ from typing import TypeVar
 from retag import errors
 from retag.journal import Journal, time_ms
 from retag.store import builds, hooks, purging
-from retag.store.erasing import erase, opt_in, opt_out
+from retag.store.erasing import erase, opt_in, opt_out, share, withhold
 from retag.windows import DAY
 
-__all__ = ["Upkeep", "erase", "opt_in", "opt_out"]
+__all__ = ["Upkeep", "erase", "opt_in", "opt_out", "share", "withhold"]
 
 T = TypeVar("T")
 log = logging.getLogger("retag.upkeep")

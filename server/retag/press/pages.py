@@ -7,7 +7,7 @@ from typing import Any
 
 from retag.formats import Row, Shown
 from retag.press.job import Job
-from retag.store import members, raw
+from retag.store import changes, members, raw
 from retag.store.members import AsOf
 
 BATCH = 2_000
@@ -20,41 +20,51 @@ def pages(reader: Any, job: Job) -> AsyncIterator[list[Row]]:
         return raw.pages(reader, int(about.ad_account_id), *about.span)
     if job.since is None:
         return members.pages(reader, job.build, job.until, objectors=False)
-    return _batches(delta(reader, job, job.since), about.op)
+    return _halved(delta(reader, job, job.since), about.op)
 
 
 async def shown(reader: Any, job: Job, rows: list[Row]) -> Shown:
-    """The identifiers that the format needs."""
+    """The identifiers that the format needs. Whoever withholds theirs is only in removals: a platform that
+    has them must learn that they are gone."""
     if not job.kinds:
         return {}
-    account = int(job.manifest.ad_account_id)
-    return await members.shown(reader, account, [row[0] for row in rows], job.kinds)
+    account, removal = int(job.manifest.ad_account_id), job.manifest.op == "remove"
+    return await members.shown(reader, account, [row[0] for row in rows], job.kinds, removal)
 
 
-async def _batches(rows: AsyncIterator[Row], op: str | None) -> AsyncIterator[list[Row]]:
+async def _halved(pages: AsyncIterator[list[Row]], op: str | None) -> AsyncIterator[list[Row]]:
+    async for rows in pages:
+        yield [row for row in rows if op is None or row[4] == op]
+
+
+async def delta(reader: Any, job: Job, since: AsOf) -> AsyncIterator[list[Row]]:
+    """Only who came or went, in order of id: `(visitor, since, until, last, op)`."""
+    same = job.build is not None and job.build == job.since_build
+    if not same:
+        async for rows in _walked(reader, job, since):
+            yield rows
+        return
+    async for found in changes.pages(reader, job.build or 0, since, job.until):
+        yield [(*after, "add") if after else (*(before or ()), "remove") for before, after in found]
+
+
+async def _walked(reader: Any, job: Job, since: AsOf) -> AsyncIterator[list[Row]]:
+    """The same of two builds, for the rule was edited: by walking both sets."""
     batch: list[Row] = []
-    async for row in rows:
-        if op is None or row[4] == op:
-            batch.append(row)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-async def delta(reader: Any, job: Any, since: AsOf) -> AsyncIterator[Row]:
-    """Only who came or went, by walking both sets in order of id."""
     old = members.members(reader, job.since_build, since)
     new = members.members(reader, job.build, job.until, objectors=False)
     # No tuple as anext's default: CPython 3.11 takes it apart (python/cpython#128078).
     before, after = await anext(old, None), await anext(new, None)
     while before or after:
         if after and (before is None or after[0] < before[0]):
-            yield (*after, "add")
+            batch.append((*after, "add"))
             after = await anext(new, None)
         elif before and (after is None or before[0] < after[0]):
-            yield (*before, "remove")
+            batch.append((*before, "remove"))
             before = await anext(old, None)
         else:
             before, after = await anext(old, None), await anext(new, None)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    yield batch

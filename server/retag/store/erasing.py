@@ -51,6 +51,17 @@ def opt_in(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
     fold.refold(cn, [visitor], now)
 
 
+def withhold(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
+    """The visitor stays in audiences, and their identifiers in no file for others, until `share`."""
+    cn.execute("INSERT OR IGNORE INTO withheld VALUES (?, ?)", (visitor, now))
+    graves.dig(cn)
+
+
+def share(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
+    """The visitor agreed that their identifiers are given to others."""
+    cn.execute("DELETE FROM withheld WHERE visitor = ?", (visitor,))
+
+
 def _leave(cn: sqlite3.Connection, visitor: bytes, now: int, cause: int) -> None:
     """Every build loses the visitor, retired ones too; exports of those they were in are told."""
     sql = (

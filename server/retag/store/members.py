@@ -186,11 +186,11 @@ async def check_shared(reader: Queries, build: int, as_of: AsOf) -> None:
 
 
 async def shown(
-    reader: Queries, account: int, visitors: Sequence[bytes], kinds: Sequence[int]
+    reader: Queries, account: int, visitors: Sequence[bytes], kinds: Sequence[int], all: bool = False
 ) -> dict[bytes, list[tuple[int, bytes, int]]]:
     """The identifiers of these kinds that visitors showed, `(kind, value, seen)`, the latest first.
 
-    Not those in quarantine, which are nobody's, nor any of visitors who withhold theirs.
+    Not those in quarantine, which are nobody's, nor, unless `all`, any of visitors who withhold theirs.
     """
     found: dict[bytes, list[tuple[int, bytes, int]]] = {}
     for start in range(0, len(visitors), MOST_BOUND):
@@ -199,7 +199,7 @@ async def shown(
             f"SELECT visitor, kind, value, seen FROM identifier i WHERE visitor IN ({_marks(some)})"
             f" AND account = ? AND kind IN ({_marks(kinds)}) AND NOT EXISTS (SELECT 1 FROM quarantine q"
             " WHERE q.account = i.account AND q.kind = i.kind AND q.value = i.value)"
-            " AND visitor NOT IN (SELECT visitor FROM withheld)"
+            f" {'' if all else 'AND visitor NOT IN (SELECT visitor FROM withheld)'}"
             " ORDER BY seen DESC, value"
         )
         for visitor, *about in await reader.all(sql, (*some, account, *kinds)):

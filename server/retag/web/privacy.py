@@ -32,9 +32,11 @@ Text = Annotated[str, msgspec.Meta(max_length=4000)]
 
 
 class Consent(msgspec.Struct):
-    """A change of consent and its proof: how it was asked (`tcf`, `banner`, …) and the string it gave."""
+    """A change of consent and its proof: how it was asked (`tcf`, `banner`, …) and the string it gave.
+    Without `sharing` the visitor is in audiences, and what identifies them elsewhere is given to nobody."""
 
     granted: bool
+    sharing: bool = True
     mechanism: Annotated[str, msgspec.Meta(max_length=100)] = ""
     proof: Text = ""
 
@@ -156,7 +158,9 @@ async def write(request: Request, job: Callable[[sqlite3.Connection, int], None]
 def note(cn: sqlite3.Connection, me: Me, given: Consent, now: int) -> None:
     """A row of the consent log, and what follows from it."""
     cn.execute(
-        "INSERT INTO consent_log (account, visitor, at, granted, mechanism, proof) VALUES (?, ?, ?, ?, ?, ?)",
-        (me.account, me.visitor, now, given.granted, given.mechanism, given.proof),
+        "INSERT INTO consent_log (account, visitor, at, granted, mechanism, proof, sharing)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (me.account, me.visitor, now, given.granted, given.mechanism, given.proof, given.sharing),
     )
+    (upkeep.share if given.sharing else upkeep.withhold)(cn, me.visitor, now)
     (upkeep.opt_in if given.granted else upkeep.opt_out)(cn, me.visitor, now)
