@@ -111,6 +111,19 @@ async def test_consent_changes_are_a_log_with_proof(tmp_path: pathlib.Path) -> N
         assert (await door.client.post("/privacy/consent", content=b"{", headers=mine)).status_code == 400
 
 
+async def test_consent_may_be_given_without_sharing(tmp_path: pathlib.Path) -> None:
+    """The visitor counts on; that their identifiers go to nobody is noted, and taken back."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        for sharing in (False, True):
+            consent = {"granted": True, "sharing": sharing, "mechanism": "banner"}
+            await door.client.post("/privacy/consent", json=consent, headers=mine)
+            assert (await door.beacon(headers=mine)).headers["retag-outcome"] == "accepted=1"
+            assert await door.rows("withheld") == (0 if sharing else 1)
+        rows = await door.state.reader.all("SELECT sharing FROM consent_log ORDER BY id")
+        assert rows == [(0,), (1,)]
+
+
 async def test_only_the_shops_own_pages_may_read_it(tmp_path: pathlib.Path) -> None:
     """Credentials go to listed origins; a stranger gets no CORS header at all."""
     async with standing(tmp_path) as door:

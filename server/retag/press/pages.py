@@ -20,7 +20,7 @@ def pages(reader: Any, job: Job) -> AsyncIterator[list[Row]]:
         return raw.pages(reader, int(about.ad_account_id), *about.span)
     if job.since is None:
         return members.pages(reader, job.build, job.until, objectors=False)
-    return _halved(delta(reader, job, job.since), about.op)
+    return _halved(reader, job, job.since)
 
 
 async def shown(reader: Any, job: Job, rows: list[Row]) -> Shown:
@@ -32,9 +32,13 @@ async def shown(reader: Any, job: Job, rows: list[Row]) -> Shown:
     return await members.shown(reader, account, [row[0] for row in rows], job.kinds, removal)
 
 
-async def _halved(pages: AsyncIterator[list[Row]], op: str | None) -> AsyncIterator[list[Row]]:
-    async for rows in pages:
+async def _halved(reader: Any, job: Job, since: AsOf) -> AsyncIterator[list[Row]]:
+    op = job.manifest.op
+    async for rows in delta(reader, job, since):
         yield [row for row in rows if op is None or row[4] == op]
+    if op == "remove" and job.kinds and job.build is not None:
+        withdrawn = await members.withdrawn(reader, job.build, since, job.until)
+        yield [(*row, "remove") for row in withdrawn]
 
 
 async def delta(reader: Any, job: Job, since: AsOf) -> AsyncIterator[list[Row]]:

@@ -14,6 +14,7 @@ from retag.press.flow import Flow
 from retag.press.job import Job
 from retag.press.pages import pages, shown
 
+SHORT = "The disk is short: free some space, then take the export again."
 Told = Callable[[int], None]
 """Called with the size of the file after each page."""
 
@@ -83,7 +84,7 @@ class Guarded:
 
     def write(self, part: bytes) -> int:
         if self.least_free and shutil.disk_usage(self.folder).free - len(part) < self.least_free:
-            raise errors.Overloaded("The disk is short: free some space, then take the export again.", 60)
+            raise errors.Overloaded(SHORT, 60)
         view = memoryview(part)
         while view:
             view = view[self.file.write(view) :]

@@ -53,7 +53,7 @@ def opt_in(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
 
 def withhold(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
     """The visitor stays in audiences, and their identifiers in no file for others, until `share`."""
-    cn.execute("INSERT OR IGNORE INTO withheld VALUES (?, ?)", (visitor, now))
+    cn.execute("INSERT OR IGNORE INTO withheld VALUES (?, ?, ?)", (visitor, now, fold.next_step(cn)))
     graves.dig(cn)
 
 

@@ -180,9 +180,27 @@ async def check_shared(reader: Queries, build: int, as_of: AsOf) -> None:
         " AND t.visitor = w.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
     )
     now = "SELECT m.opens <= ?3 AND m.closes > ?3 FROM member m WHERE m.build = ?1 AND m.visitor = w.visitor"
-    sql = f"SELECT 1 FROM withheld w WHERE w.since >= ?3 AND coalesce(({then}), ({now})) LIMIT 1"
+    sql = f"SELECT 1 FROM withheld w WHERE w.step > ?2 AND coalesce(({then}), ({now})) LIMIT 1"
     if await reader.one(sql, (build, as_of.step, as_of.instant)):
         raise errors.Gone(GONE)
+
+
+async def withdrawn(reader: Queries, build: int, since: AsOf, until: AsOf) -> list[Row]:
+    """Members at both who withheld their identifiers in between: for whoever has these they are gone."""
+    sql = "SELECT visitor FROM withheld WHERE step > ? AND step <= ?"
+    found = []
+    for (visitor,) in await reader.all(sql, (since.step, until.step)):
+        before, now = [await _row(reader, build, as_of, visitor) for as_of in (since, until)]
+        if before and now:
+            found.append(now)
+    return found
+
+
+async def _row(reader: Queries, build: int, as_of: AsOf, visitor: bytes) -> Row | None:
+    """A member's row at an as_of, None for no member."""
+    just_before = (int.from_bytes(visitor, "big") - 1).to_bytes(len(visitor), "big")
+    rows, _ = await page(reader, build, as_of, just_before, 1)
+    return rows[0] if rows and rows[0][0] == visitor else None
 
 
 async def shown(

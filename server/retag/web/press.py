@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from retag import errors
+from retag.press import printing
 from retag.press.flow import AHEAD, EVER, Flow
 from retag.press.job import Allow, Ended, Job, Order, Pack, Report, Start
 from retag.store import members
@@ -93,6 +95,8 @@ class Press:
 
     async def begin(self, job: Job) -> Run:
         """The run of an export, which may be under way already; errors.RateLimited when too many are."""
+        if shutil.disk_usage(self.folder.parent).free < job.least_free:
+            raise errors.Overloaded(printing.SHORT, 60)
         await self.start()
         name = job.manifest.export_id
         return self.runs.get(name) or self._begin(Start(name, job), self.folder / f"{name}.data", job)

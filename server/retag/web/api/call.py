@@ -122,9 +122,16 @@ class Endpoint:
             given = await self._run(request, headers)
             return given if isinstance(given, Response) else reply(given, headers)
         except errors.RetagError as error:
-            return refusal(error, headers)
+            return self._basic(request, refusal(error, headers))
         except ClientDisconnect:
             return Response(status_code=400)
+
+    def _basic(self, request: Request, response: Response) -> Response:
+        """Tools that fetch files show their password when they are asked to (RFC 7617)."""
+        row = self.rows.get("GET")
+        if response.status_code == 401 and row is not None and row.scope == "exports:read":
+            response.headers.append("www-authenticate", 'Basic realm="retag", charset="UTF-8"')
+        return response
 
     async def _run(self, request: Request, headers: dict[str, str]) -> Any:
         row = self.rows.get("GET" if request.method == "HEAD" else request.method)
