@@ -1,8 +1,9 @@
 """The journal: group commit. A bounded queue, and one writer thread that owns the only read-write connection.
 
-A batch is whatever has arrived since the last commit; nobody is told "stored" before the transaction that
-holds their events is on disk. Between batches the same thread folds, and runs one write job (an API write, a
-slice of upkeep): appends first, then what is due, a few milliseconds at a time.
+A batch is whatever has arrived since the last commit, in whole turns of the event loop: what came in
+together is committed together. Nobody is told "stored" before the transaction that holds their events is on
+disk. Between batches the same thread folds, and runs one write job (an API write, a slice of upkeep): appends
+first, then what is due, a few milliseconds at a time.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class Journal:
         self._on_fatal = on_fatal
         self._now = now
         self._pace = Pace(slice_ms)
+        self._turn: list[Submission] = []
         self._queue: deque[Submission] = deque()
         self._jobs: deque[Job] = deque()
         self._depth = 0
@@ -124,7 +126,18 @@ class Journal:
             done(errors.Overloaded())
             return
         self._depth += len(events) + len(apart)
-        self._queue.append(Submission(events, apart, done, time.monotonic()))
+        if not self._turn:
+            self._loop.call_soon(self._hand_over)
+        self._turn.append(Submission(events, apart, done, time.monotonic()))
+
+    def _hand_over(self) -> None:
+        """Give the writer what this turn of the loop has brought.
+
+        Handed over one by one, events would be committed one by one: a fast disk is done with each before the
+        next has been read.
+        """
+        turn, self._turn = self._turn, []
+        self._queue.extend(turn)
         if self._asleep:
             self._bell.set()
 
@@ -172,6 +185,7 @@ class Journal:
     async def close(self) -> None:
         """Refuse more, finish what is queued, fold, and close the store."""
         self._closing = True
+        self._hand_over()
         self._last_fold = time.monotonic() + CLOSE_S
         self._bell.set()
         if self._thread.ident is not None:
