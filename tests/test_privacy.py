@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Any
+
+import pytest
 
 from door import CHROME, Doorstep, standing
 
@@ -122,6 +125,100 @@ async def test_consent_may_be_given_without_sharing(tmp_path: pathlib.Path) -> N
             assert await door.rows("withheld") == (0 if sharing else 1)
         rows = await door.state.reader.all("SELECT sharing FROM consent_log ORDER BY id")
         assert rows == [(0,), (1,)]
+
+
+async def audience_of(door: Doorstep) -> str:
+    body = {"name": "a", "audience_type": "VISITOR", "rule": {"event": "addtocart"}}
+    return str((await door.api("POST", "/audiences", json=body)).json()["id"])
+
+
+async def size_of(door: Doorstep, audience: str) -> int:
+    """Once what was acknowledged is folded."""
+    await door.client.get("/metrics")
+    return int((await door.api("GET", f"/audiences/{audience}")).json()["size"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "event", "settings", "outcome", "mechanism"),
+    [
+        ({"sec-gpc": "1"}, {}, {}, "opted_out=1", "Sec-GPC"),
+        ({"dnt": "1"}, {}, {"dnt": "on"}, "opted_out=1", "DNT"),
+        ({}, {"consent": 0}, {}, "no_consent=1", "tag"),
+    ],
+)
+async def test_an_objection_takes_a_known_visitor_out(
+    tmp_path: pathlib.Path, headers: Any, event: Any, settings: Any, outcome: str, mechanism: str
+) -> None:
+    """Of every audience, at once; the browser drops the id, and the log says by which mechanism."""
+    async with standing(tmp_path, **settings) as door:
+        audience, mine = await audience_of(door), await cookie_of(door)
+        assert await size_of(door, audience) == 1
+        for expected in (outcome, outcome if mechanism != "tag" else "no_consent=1"):
+            answer = await door.beacon(event, headers=mine | headers)
+            assert answer.headers["retag-outcome"] == expected
+        assert await size_of(door, audience) == 0
+        first = await door.state.reader.all("SELECT granted, mechanism FROM consent_log")
+        assert first == [(0, mechanism)]
+        assert (await door.beacon(headers=mine)).headers["retag-outcome"] == "opted_out=1"
+        assert (await door.beacon()).headers["retag-outcome"] == "accepted=1"
+
+
+async def test_an_objection_makes_the_browser_drop_the_id(tmp_path: pathlib.Path) -> None:
+    """And nothing is noted of a browser that nobody knows, or of one on a foreign page."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        assert "set-cookie" not in (await door.beacon(headers={"sec-gpc": "1"})).headers
+        await door.configure(domains=["shop.example"])
+        foreign = mine | {"sec-gpc": "1", "origin": "https://evil.example"}
+        assert (await door.beacon(headers=foreign)).status_code == 403
+        assert await door.rows("consent_log") == 0
+        gone = await door.beacon(headers=mine | {"sec-gpc": "1"})
+        assert "Max-Age=0" in gone.headers["set-cookie"]
+        assert await door.rows("consent_log") == 1
+
+
+async def test_consent_that_a_page_tells_is_noted_once(tmp_path: pathlib.Path) -> None:
+    """However many events say it; after a refusal it is noted again."""
+    async with standing(tmp_path) as door:
+        await door.configure(consent="required")
+        first = await door.beacon({"consent": 1}, {"consent": 1})
+        mine = {"cookie": first.headers["set-cookie"].partition(";")[0]}
+        for _ in range(3):
+            await door.beacon({"consent": 1}, headers=mine)
+        await door.state.collect.wishes.close()
+        assert await door.rows("consent_log") == 1
+        await door.beacon({"consent": 0}, headers=mine)
+        again = await door.beacon({"consent": 1})
+        assert again.headers["retag-outcome"] == "accepted=1"
+        await door.state.collect.wishes.close()
+        rows = await door.state.reader.all("SELECT granted, visitor FROM consent_log ORDER BY id")
+        assert [granted for granted, _ in rows] == [1, 0, 1]
+        assert rows[0][1] == rows[1][1] != rows[2][1]
+
+
+async def test_who_consents_again_is_welcome_again(tmp_path: pathlib.Path) -> None:
+    """With that very event; but our own opt-out is not taken back by a banner that knows nothing of it."""
+    async with standing(tmp_path) as door:
+        audience, mine = await audience_of(door), await cookie_of(door)
+        await door.beacon({"consent": 0}, headers=mine)
+        again = await door.beacon({"consent": 1}, headers=mine)
+        assert again.headers["retag-outcome"] == "accepted=1"
+        assert await size_of(door, audience) == 1
+        other = await cookie_of(door)
+        await door.client.post("/privacy/opt-out", headers=other)
+        answer = await door.beacon({"consent": 1}, headers=other)
+        assert answer.headers["retag-outcome"] == "opted_out=1"
+
+
+async def test_nothing_is_noted_of_the_erased(tmp_path: pathlib.Path) -> None:
+    """Neither by the door nor at their own request: no byte of the id comes back."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        await door.client.request("DELETE", "/privacy/me", headers=mine)
+        await door.beacon({"consent": 0}, headers=mine | {"sec-gpc": "1"})
+        for path in ("/privacy/opt-out", "/privacy/consent"):
+            await door.client.post(path, json={"granted": False}, headers=mine)
+        assert await door.rows("consent_log") == await door.rows("opt_out") == 0
 
 
 async def test_only_the_shops_own_pages_may_read_it(tmp_path: pathlib.Path) -> None:

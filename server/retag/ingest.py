@@ -29,12 +29,23 @@ LATEST = 7 * DAY
 MOST_KNOWN = 20_000
 
 
+class Wish(msgspec.Struct, frozen=True, gc=False):
+    """What a known visitor's browser says about being followed: by which mechanism, and when, UTC ms."""
+
+    account: int
+    visitor: bytes
+    granted: bool
+    mechanism: str
+    at: int
+
+
 class Intake(msgspec.Struct, frozen=True, gc=False):
     """What one request holds. `outcomes` counts refusals and `apart`; `events` count once they are on disk.
 
     `landings` are the clicks on pins that brought these events: stored with them, none of the page's own.
     `faults` counts parts of stored events (`ed`, `pd`, `ad`) that could not be read and were left out.
     `fresh` is whether the visitor was minted for this request; `forget` whether the browser should drop it.
+    `wish` is what the visitor says of being followed at all.
     """
 
     events: tuple[Event, ...] = ()
@@ -47,6 +58,7 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
     tag: Tag | None = None
     faults: int = 0
     forget: bool = False
+    wish: Wish | None = None
 
 
 def tag_of(number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
@@ -132,6 +144,9 @@ class Door:
         known = bool(events) or (not wanted and not outcomes)
         if fresh and known:
             self._newcomers.note(tag.account, hit, beacons[0].pd.get("first"), visitor)
+        says = gone != "erased" and (hit.gpc or hit.dnt or spoken(beacons))
+        wish = wish_of(hit, tag, self.policy, beacons, visitor) if says else None
+        left = wish is not None and not wish.granted and heard(outcomes)
         return Intake(
             events=tuple(events),
             apart=tuple(apart),
@@ -142,7 +157,8 @@ class Door:
             fresh=fresh and known,
             tag=tag,
             faults=faults,
-            forget=gone == "erased" or (hit.cookie != "" and "no_consent" in outcomes and withdrawn(beacons)),
+            forget=gone == "erased" or (left and hit.cookie != ""),
+            wish=news(wish, granted=bool(events or gone), objected=left and not (fresh or gone)),
         )
 
     def _visitor(self, hit: Hit, tag: Tag, beacon: Beacon, entropy: bytes) -> tuple[bytes, bool]:
@@ -226,9 +242,31 @@ def _address(hit: Hit, beacon: Beacon) -> str:
     return address if isinstance(address, str) else ""
 
 
-def withdrawn(beacons: list[Beacon]) -> bool:
-    """Whether a page says that consent is denied: its browser then drops the id."""
-    return any(said(one.consent) is False for one in beacons)
+def spoken(beacons: list[Beacon]) -> bool:
+    """Whether the page says anything of consent."""
+    return beacons[0].consent is not None or beacons[-1].consent is not None
+
+
+def wish_of(hit: Hit, tag: Tag, policy: Policy, beacons: list[Beacon], visitor: bytes) -> Wish | None:
+    """An objection before consent, the browser's before the page's."""
+    if hit.gpc:
+        return Wish(tag.account, visitor, False, "Sec-GPC", hit.received)
+    if policy.dnt and hit.dnt:
+        return Wish(tag.account, visitor, False, "DNT", hit.received)
+    words = {said(one.consent) for one in beacons}
+    if False in words or True in words:
+        return Wish(tag.account, visitor, False not in words, "tag", hit.received)
+    return None
+
+
+def news(wish: Wish | None, granted: bool, objected: bool) -> Wish | None:
+    """The wish if it changes anything: of somebody known, and what decided."""
+    return wish if wish is not None and (granted if wish.granted else objected) else None
+
+
+def heard(outcomes: Mapping[str, int]) -> bool:
+    """Whether it was an objection that decided: not one from a foreign page, or for a tag that is none."""
+    return "opted_out" in outcomes or "no_consent" in outcomes
 
 
 def name_of(given: str) -> str | None:

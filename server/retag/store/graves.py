@@ -31,6 +31,13 @@ def bury(key: bytes, visitor: bytes) -> bytes:
     return blake2b(visitor, key=key, digest_size=16).digest()
 
 
+def buried(cn: sqlite3.Connection, visitor: bytes) -> bool:
+    """Whether this visitor was erased."""
+    key = cn.execute("SELECT value FROM secret WHERE name = 'tombstone'").fetchone()[0]
+    sql = "SELECT 1 FROM tombstone WHERE hash = ?"
+    return cn.execute(sql, (bury(key, visitor),)).fetchone() is not None
+
+
 def load(cn: sqlite3.Connection, known: Graves) -> Graves:
     """Everybody; 16 bytes each in memory, and a set's overhead. `known` again if nothing was dug since."""
     change = log.progress(cn, "graves")

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from retag import errors
 from retag.hits import Hit
-from retag.ingest import Door, Intake
+from retag.ingest import Door, Intake, Wish
 from retag.journal import Journal
 from retag.web.answers import Answer, Answers
 from retag.web.arrivals import Arrivals
@@ -25,6 +26,7 @@ from retag.web.gate import Gate, refused
 from retag.web.peers import Peers
 from retag.web.reading import Asked, Gone, gather, hit_of, read_body
 from retag.web.unseen import Unseen
+from retag.web.wishes import Wishes
 
 LIMIT = 64 << 10
 """Bytes in a body: what a browser lets a page send while it unloads."""
@@ -67,6 +69,7 @@ class Collect:
         self.arrivals = arrivals
         self.unseen = Unseen(door)
         self.entropy = Entropy()
+        self.wishes = Wishes(journal)
         self._meetings: set[asyncio.Task[None]] = set()
 
     def hear(self, asked: Asked, body: bytes | None, tell: Tell) -> None:
@@ -86,9 +89,18 @@ class Collect:
         else:
             self.take(hit, tell)
 
-    def take(self, hit: Hit, tell: Tell) -> None:
-        """Commit what the hit holds, then answer."""
+    def take(self, hit: Hit, tell: Tell, obeyed: bool = False) -> None:
+        """Commit what the hit holds, then answer; what changes the visitor's standing is obeyed first."""
         intake = self.gate.paced(self.door.take(hit, self.entropy.take()), hit.received)
+        if intake.wish is not None and not obeyed:
+            if not intake.wish.granted or not intake.events:
+                self.obey(intake.wish, hit, intake, tell)
+                return
+            self.wishes.note(intake.wish)
+        self.store(hit, intake, tell)
+
+    def store(self, hit: Hit, intake: Intake, tell: Tell) -> None:
+        """Answer once everything is on disk."""
         if intake.events or intake.apart:
             self.journal.append_nowait(
                 (*intake.events, *intake.landings) if intake.landings else intake.events,
@@ -113,7 +125,23 @@ class Collect:
             else:
                 self.settle(hit, refused("overloaded", "too many new user agents at once"), tell)
 
-        meeting = asyncio.create_task(learn())
+        self._spawn(learn())
+
+    def obey(self, wish: Wish, hit: Hit, intake: Intake, tell: Tell) -> None:
+        """Heed it before it is answered; what cannot be written is to be sent again."""
+
+        async def heed() -> None:
+            try:
+                await self.wishes.obey(wish)
+            except errors.RetagError as error:
+                self.settle(hit, intake, tell, error)
+            else:
+                self.take(hit, tell, obeyed=True)
+
+        self._spawn(heed())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        meeting = asyncio.create_task(work)
         self._meetings.add(meeting)
         meeting.add_done_callback(self._meetings.discard)
 

@@ -129,14 +129,20 @@ class Privacy:
 
 
 def named(request: Request) -> Me | None:
-    """Whom the cookie names, by the keys of any of the accounts; else whom the tag's own id names."""
+    """Whom the cookie names, else the tag's own id; nobody who was erased, to whom no row may be added."""
+    me = _by_cookie(request) or _by_tag(request)
+    return None if me is None or request.app.state.door.banned(me.visitor) == "erased" else me
+
+
+def _by_cookie(request: Request) -> Me | None:
+    """By the keys of any of the accounts."""
     state = request.app.state
     cookies = cookies_of(request)
     for account in {tag.account for tag in state.door.tags.values()} if cookies else ():
         visitor = state.door.keys.visitor(account).only(cookies)
         if visitor is not None:
             return Me(account, visitor)
-    return _by_tag(request)
+    return None
 
 
 def _by_tag(request: Request) -> Me | None:
