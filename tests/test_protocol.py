@@ -91,6 +91,42 @@ def test_pipelined_requests_are_answered_in_order(address: tuple[str, int]) -> N
         assert read_all(connection).count(b"HTTP/1.1 200") == 3
 
 
+def test_more_requests_at_once_than_anybody_sends_end_the_connection(address: tuple[str, int]) -> None:
+    """Those that may wait are answered; an endless line of them does not fill the memory."""
+    with connected(address) as connection:
+        send(connection, GET * 10_000)
+        assert 0 < read_all(connection).count(b"HTTP/1.1 200") <= protocol.PIPELINED + 1
+    with connected(address) as connection:
+        assert dribble(connection, GET * 1000, pause=0)
+
+
+def test_those_before_a_broken_request_are_answered(address: tuple[str, int]) -> None:
+    """Then the connection ends: nobody can tell where the next request would begin."""
+    broken = b"POST /ok HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+    with connected(address) as connection:
+        connection.sendall(GET + GET + broken + GET)
+        assert read_all(connection).count(b"HTTP/1.1 200") == 2
+
+
+def test_requests_in_large_packets_are_not_taken_for_headers(address: tuple[str, int]) -> None:
+    """What came before a request in its packet does not count as its headers."""
+    body = b"b" * 60_000
+    one = b"POST /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + body
+    with connected(address) as connection:
+        connection.sendall(one + one + CLOSE[:30])
+        time.sleep(0.1)
+        connection.sendall(CLOSE[30:])
+        assert read_all(connection).count(b"HTTP/1.1 200") == 3
+
+
+def test_a_client_that_only_stops_sending_is_answered(address: tuple[str, int]) -> None:
+    """Half a close is not a leaving."""
+    with connected(address) as connection:
+        connection.sendall(GET + GET)
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection).count(b"HTTP/1.1 200") == 2
+
+
 @pytest.mark.parametrize("opening", [b"", b"GET", b"GET / HTTP/1.1\r\nHost: a", b"\r\n"])
 def test_a_silent_client_is_cut(hasty: tuple[str, int], opening: bytes) -> None:
     """Whatever was sent so far, even nothing: the deadline ends it."""
@@ -162,6 +198,17 @@ def test_headers_without_end_are_refused(address: tuple[str, int]) -> None:
             400,
         ),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\na", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nxx\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\n", 400),
+        (b"GET / HTTP/1.1\nHost: a\n\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     ],
     ids=[
         "url",
@@ -174,6 +221,17 @@ def test_headers_without_end_are_refused(address: tuple[str, int]) -> None:
         "lengths",
         "smuggled",
         "negative",
+        "list of lengths",
+        "unknown coding",
+        "space before colon",
+        "negative chunk",
+        "long chunk",
+        "endless chunk",
+        "bare line feed",
+        "folded header",
+        "bare return",
+        "nul",
+        "http 2",
     ],
 )
 def test_a_bad_request_gets_a_clear_answer(

@@ -19,7 +19,7 @@ import math
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from retag.web.exchange import Door, Exchange
 
@@ -44,6 +44,8 @@ SWEEP = 0.5
 URL_LIMIT = 16 << 10
 HEADER_LIMIT = 32 << 10
 HEADER_COUNT = 100
+PIPELINED = 64
+"""Requests that may wait behind one that is being answered; behind them the connection ends."""
 
 
 class Refused(Exception):
@@ -53,18 +55,21 @@ class Refused(Exception):
 class DoorProtocol(HttpToolsProtocol):
     """One connection. `deadline` is in the loop's time.
 
-    `head` counts the bytes in which the headers came, with whatever came in the same packets.
+    `head` counts the bytes in which the headers came, with whatever came in the same packets; `first` of them
+    came in the packet in which the request began, which may have held others before it.
     """
 
     deadline = math.inf
     began = 0.0
     taken = 0
-    head = 0
+    head = first = 0
     arrived = 0
     named: dict[bytes, bytes]
     in_headers = False
     whole = True
     lingering = False
+    ending = False
+    running: Exchange | RequestResponseCycle | None = None
     fault: tuple[int, str] = (400, "This is not HTTP.")
     door: Door | None = None
     _given: list[tuple[bytes, bytes]] | None = None
@@ -78,7 +83,20 @@ class DoorProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(self.cycle, Exchange):
             self.cycle = None  # it needs no telling: what it has is taken anyway
+        if isinstance(self.running, RequestResponseCycle):  # uvicorn tells the newest alone
+            self.running.disconnected = True
+            self.running.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Who has only stopped sending still gets the answer to what was asked whole; then it is over."""
+        self.ending = self.whole and self.cycle is not None and not self.cycle.response_complete
+        return self.ending
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         if self.lingering:
@@ -94,7 +112,7 @@ class DoorProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.refuse(*self.fault)
         else:
-            if self.in_headers and self.head > HEADER_LIMIT:
+            if self.in_headers and self.head - self.first > HEADER_LIMIT:
                 self.refuse(431, "The headers are too large.")
 
     def on_message_begin(self) -> None:
@@ -102,7 +120,7 @@ class DoorProtocol(HttpToolsProtocol):
         self.headers = []
         self.began = self.loop.time()
         self.deadline = self.began + HEADERS
-        self.head, self.taken = self.arrived, 0
+        self.head, self.first, self.taken = self.arrived, self.arrived, 0
         self.in_headers, self.whole = True, False
 
     def on_url(self, url: bytes) -> None:
@@ -115,6 +133,8 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.in_headers = False
+        if len(self.pipeline) >= PIPELINED:
+            self._stop(429, "Too many requests at once.")
         self._weigh()
         self.deadline = self.began + BODY
         if not self._short_way():
@@ -145,7 +165,7 @@ class DoorProtocol(HttpToolsProtocol):
             return False
         exchange = Exchange.of(self, self.door, path, query)
         if exchange is not None:
-            self.cycle = exchange  # type: ignore[assignment]
+            self.running = self.cycle = exchange  # type: ignore[assignment]
         return exchange is not None
 
     def _long_way(self) -> None:
@@ -178,13 +198,19 @@ class DoorProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if not self.whole and self.cycle.response_complete:  # answered before its body had come
+        if not (self.whole or self.in_headers) and self.cycle.response_complete:  # before its body had come
             self._linger()
             return
-        self.flow.resume_reading()
-        if self.pipeline:
+        waiting = bool(self.pipeline)
+        if waiting:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+        if not self.pipeline:
+            self.flow.resume_reading()
+        if waiting:
+            return
+        if self.ending:
+            self.transport.close()
         elif not self.in_headers and self.whole:
             self.deadline = self.loop.time() + KEEP_ALIVE
 
@@ -207,9 +233,35 @@ class DoorProtocol(HttpToolsProtocol):
         """Answer in plain text, once, and hang up politely. Nothing of the request is repeated."""
         text = reason.encode("ascii")
         head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        if self.cycle is None or self.cycle.response_complete:
+        if self.pipeline:
+            self._wind_up()
+            return
+        if self._unanswered():
             self.transport.write(STATUS_LINE[status] + head % len(text) + text)
         self._linger()
+
+    def _wind_up(self) -> None:
+        """Those before the one that is refused still get their answers; then it is over."""
+        if self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
+        self.lingering = self.ending = True
+        self.taken = 0
+        self.deadline = self.loop.time() + ANSWER
+
+    def _unanswered(self) -> bool:
+        """Whether it is this request's turn and nothing of its answer is out; nothing else will be then."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return True
+        if self.whole:
+            return False
+        if isinstance(cycle, Exchange):
+            cycle.response_complete = True
+            return True
+        if not cycle.response_started:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        return bool(cycle.disconnected)
 
     def sweep(self, now: float) -> None:
         """End this connection when its time is up."""
