@@ -9,9 +9,10 @@ line's own content is its id: importing again is a no-op at any age.
 from __future__ import annotations
 
 import hashlib
-import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,6 +26,10 @@ APART = frozenset((*OWN, *people.SPELLINGS))
 """Columns that are no event data."""
 SPANS = ((1e11, 1000), (1e14, 1), (1e17, 1e-3))
 """A number below the first is seconds, milliseconds or microseconds: what to multiply by."""
+NUMERIC = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?(?:[eE]\+?[0-9]{1,2})?")
+WEB = PLATFORMS["web"]
+UUID8, FREE = 8 << 76 | 2 << 62, ~(0xF << 76 | 3 << 62)
+"""The version's and variant's bits, and all others."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -39,19 +44,20 @@ class Reading(msgspec.Struct, frozen=True):
 def event_of(row: Mapping[str, Any], reading: Reading) -> Event:
     """One event; errors.Invalid says what is wrong with the row."""
     new = reading.renamed
-    given = {new.get(key, key): value for key, value in row.items() if value is not None and value != ""}
+    given = {key: value for key, value in row.items() if value is not None and value != ""}
+    if new:
+        given = {new.get(key, key): value for key, value in given.items()}
     time = time_of(given.get("time")) + reading.shift
     if time > reading.now:
         raise errors.Invalid("time", "is in the future")
-    name = name_of(str(given.get("event", "pagevisit")))
+    name = _name(str(given["event"])) if "event" in given else "pagevisit"
     if name is None:
         raise errors.Invalid("event", "must be 1 to 100 of A-Z a-z 0-9 _ -")
     shown = people.identifiers(given)
     who = given.get("visitor") or (shown[0][1] if shown else None)
     if who is None:
         raise errors.Invalid("visitor", "is missing, and so is every identifier")
-    data = {key: value for key, value in given.items() if key not in APART}
-    cleaned = fields.clean(data)
+    cleaned = fields.clean({key: value for key, value in given.items() if key not in APART})
     return Event(
         account=reading.account,
         tag=0,
@@ -61,31 +67,44 @@ def event_of(row: Mapping[str, Any], reading: Reading) -> Event:
         received=reading.now,
         event_id=str(given.get("event_id") or _fingerprint(row))[:256],
         source=SOURCES["file_upload"],
-        platform=PLATFORMS.get(str(given.get("platform", "web")), PLATFORMS["web"]),
-        url=scrub.url(str(given.get("url", ""))),
+        platform=PLATFORMS.get(str(given["platform"]), WEB) if "platform" in given else WEB,
+        url=scrub.url(str(given["url"])) if "url" in given else "",
         data=msgspec.json.encode(cleaned) if cleaned else b"",
         people=msgspec.json.encode(shown) if shown else b"",
         context=b"",
     )
 
 
+@lru_cache(4096)
+def _name(given: str) -> str | None:
+    """A file has few names."""
+    return name_of(given)
+
+
 def visitor_of(account: int, who: str) -> bytes:
     """The id of a visitor whom a file names: UUIDv8, from the name alone (RFC 9562 §5.8)."""
-    found = bytearray(hashlib.blake2b(f"{account}/{who}".encode("utf-8", "replace"), digest_size=16).digest())
-    found[6] = found[6] & 0x0F | 0x80
-    found[8] = found[8] & 0x3F | 0x80
-    return bytes(found)
+    found = hashlib.blake2b(f"{account}/{who}".encode("utf-8", "replace"), digest_size=16).digest()
+    return (int.from_bytes(found, "big") & FREE | UUID8).to_bytes(16, "big")
 
 
 def _fingerprint(row: Mapping[str, Any]) -> str:
     return hashlib.blake2b(msgspec.json.encode(row, order="deterministic"), digest_size=16).hexdigest()
 
 
+def _number(value: Any) -> float | int:
+    """A number, or a text that is nothing else: the year of a date is none. 0 without one."""
+    if type(value) is str and NUMERIC.fullmatch(value.strip()):
+        return float(value)
+    return value if type(value) is int or type(value) is float else 0
+
+
 def time_of(value: Any) -> int:
     """UTC ms from a Unix number (s, ms or µs) or an ISO 8601 text, which is UTC when it names no zone."""
-    number = value if type(value) is int else fields.number(value)
-    if number is not None and math.isfinite(number) and 0 < number < SPANS[-1][0]:
-        return int(number * next(factor for most, factor in SPANS if number < most))
+    number = _number(value)
+    if number > 0:
+        for most, factor in SPANS:
+            if number < most:
+                return int(number * factor)
     try:
         found = datetime.fromisoformat(str(value).strip())
     except ValueError:

@@ -149,7 +149,8 @@ class Import:
             self.taken += len(batch)
             self._fold()
             batch.clear()
-        self.store.write(lambda cn: log.set_progress(cn, self.name, offset))
+        # Power loss may take the mark back: then the batch is read again, and counts once.
+        self.store.write(lambda cn: log.set_progress(cn, self.name, offset), durable=False)
 
     def _fold(self) -> None:
         while self.store.waiting()[0]:
