@@ -143,6 +143,20 @@ async def test_a_server_names_the_visitor_by_what_our_cookie_says(tmp_path: path
         assert first == named != other
 
 
+async def test_a_server_brings_nobody_back(tmp_path: pathlib.Path) -> None:
+    """Of one who was erased or objected nothing is stored, whoever names them."""
+    async with standing(tmp_path) as door:
+        cookie = (await door.beacon()).headers["set-cookie"].partition(";")[0]
+        signed = cookie.partition("=")[2]
+        for request in (("POST", "/privacy/opt-out"), ("DELETE", "/privacy/me")):
+            await door.client.request(*request, headers={"cookie": cookie})
+            event = server_event() | {"user_data": {"pin_unauth": signed}}
+            answer = await door.api("POST", "/events", json={"data": [event]})
+            assert outcome(answer) == ("erased=1" if request[0] == "DELETE" else "opted_out=1")
+            assert answer.json()["events"][0]["status"] == "processed"
+        assert await door.rows() == 0
+
+
 async def test_a_servers_events_are_counted_and_shown_like_a_pages(tmp_path: pathlib.Path) -> None:
     """Each in one outcome: in the header, in the metrics and in the console; a test's are in none."""
     async with standing(tmp_path) as door:

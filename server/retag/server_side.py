@@ -37,6 +37,7 @@ STRANGE = (
     "Use a supported conversion event_name, for example checkout."
 )
 OBJECTED = "The person opted out (opt_out, or opt_out_type LDP): the event was not stored."
+GONE = "The visitor objected or was erased: the event was not stored."
 ITEM = {"id": "product_id", "item_name": "product_name", "item_category": "product_category"} | {
     "item_brand": "product_brand", "item_price": "product_price", "quantity": "product_quantity",
 }  # fmt: skip
@@ -45,12 +46,13 @@ ITEM = {"id": "product_id", "item_name": "product_name", "item_category": "produ
 class Result(msgspec.Struct, frozen=True):
     """One event's fate: the event, or an error that names the field; and a warning, '' for none.
 
-    Neither event nor error: it says itself that its person objects, and was not stored.
+    Neither event nor error: it was not stored, because its person objects or was erased (`outcome`).
     """
 
     event: Event | None = None
     error: str = ""
     warning: str = ""
+    outcome: str = ""
 
 
 def nowhere(_: str) -> str:
@@ -66,13 +68,15 @@ def nobody(_: str) -> bytes | None:
 class Sending(msgspec.Struct, frozen=True):
     """What the events of one call have in common; `received` in UTC ms.
 
-    `country_of` says where an address is, in two capital letters; `visitor_of` whom a signed id names.
+    `country_of` says where an address is, in two capital letters; `visitor_of` whom a signed id names;
+    `banned` is the outcome of an event of one who is gone or objected, else None.
     """
 
     account: int
     received: int
     country_of: CountryOf = nowhere
     visitor_of: VisitorOf = nobody
+    banned: Callable[[bytes], str | None] = lambda _: None
 
 
 def server_events(body: bytes, sending: Sending, entropy: bytes) -> Iterator[list[Result]]:
@@ -109,7 +113,12 @@ def _result(sending: Sending, one: Any, visitor: bytes) -> Result:
     if error:
         return Result(error=error)
     if _objects(one):
-        return Result(warning=OBJECTED)
+        return Result(warning=OBJECTED, outcome="opted_out")
+    named = _named(sending, one["user_data"])
+    gone = sending.banned(named) if named else None
+    if gone:
+        return Result(warning=GONE, outcome=gone)
+    visitor = named or visitor
     try:
         event = _event(sending, one, visitor)
     except errors.Invalid as nested:
@@ -176,9 +185,6 @@ def _event(sending: Sending, one: dict[str, Any], visitor: bytes) -> Event:
     data = _data(custom) if type(custom) is dict else None
     shown = people.identifiers(user)
     country = _country(user, sending.country_of)
-    for key in SIGNED:
-        if key in user and type(user[key]) is str:
-            visitor = sending.visitor_of(user[key]) or visitor
     return Event(
         account=sending.account,
         tag=0,
@@ -194,6 +200,14 @@ def _event(sending: Sending, one: dict[str, Any], visitor: bytes) -> Event:
         people=msgspec.json.encode(shown) if shown else b"",
         context=msgspec.json.encode({"country": country}) if country else b"",
     )
+
+
+def _named(sending: Sending, user: dict[str, Any]) -> bytes | None:
+    """The visitor that the server names by a signed id."""
+    for key in SIGNED:
+        if key in user and type(user[key]) is str:
+            return sending.visitor_of(user[key])
+    return None
 
 
 def _country(user: dict[str, Any], country_of: CountryOf) -> str:

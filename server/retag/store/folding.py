@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from retag.store import bulk, sqlite
+from retag.store import bulk, log, sqlite
 from retag.store.desk import Live
 from retag.store.membership import SOON, Mark, Pair, changed
 from retag.store.settle import NEWEST, Entry, Key, Ledger, Move, Seen, probes, searches
@@ -110,8 +110,10 @@ def save_moves(cn: sqlite3.Connection, moves: list[Move]) -> None:
 
 
 def drop(cn: sqlite3.Connection, places: list[int]) -> None:
-    """Delete events of the erased."""
+    """Delete events of the erased; the WAL, which still holds them, is emptied when there is time."""
     cn.executemany("DELETE FROM log WHERE seq = ?", [(seq,) for seq in places])
+    if places:
+        log.set_progress(cn, "wipe", 1)
 
 
 def load_marks(cn: sqlite3.Connection, pairs: list[Pair]) -> dict[Pair, Mark]:

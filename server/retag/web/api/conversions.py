@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 
 import msgspec
 
@@ -56,7 +57,8 @@ async def read(call: Call) -> list[Result]:
 
     A thread would be no help: while it computes, the door waits for the interpreter's lock for longer.
     """
-    sending = Sending(call.account, call.now, call.state.country_of, visitor_of(call))
+    door = call.state.door
+    sending = Sending(call.account, call.now, call.state.country_of, visitor_of(call), door.banned)
     results: list[Result] = []
     for handful in server_events(call.body, sending, os.urandom(16)):
         results += handful
@@ -79,12 +81,11 @@ def visitor_of(call: Call) -> VisitorOf:
 def intake_of(account: int, results: list[Result]) -> Intake:
     """The batch as the door would have it: what is to be stored, and what became of the rest."""
     events = tuple([one.event for one in results if one.event is not None])
-    errors = [one.error for one in results if one.error]
-    outcomes = {"malformed": len(errors), "opted_out": len(results) - len(events) - len(errors)}
+    refused = [one for one in results if one.event is None]
     return Intake(
         events=events,
-        outcomes={name: count for name, count in outcomes.items() if count},
-        reasons=tuple(dict.fromkeys(errors)),
+        outcomes=dict(Counter(one.outcome or "malformed" for one in refused)),
+        reasons=tuple(dict.fromkeys(one.error or one.warning for one in refused)),
         tag=Tag(0, account),
     )
 
