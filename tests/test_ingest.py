@@ -177,6 +177,69 @@ def test_any_hit_is_events_or_listed_outcomes(body, query, cookie, origin):
     assert intake.events or intake.outcomes
 
 
+KEYS_KNOWN = """
+tid event ed pd ad ts sent consent value line_items product_id eid em external_id epik pin_unauth country
+opt_out_type loc ref title sw webdriver event_name action_source event_time event_id user_data custom_data
+contents id content_ids event_source_url client_ip_address client_user_agent opt_out order_id currency
+"""
+NAMES = st.sampled_from(KEYS_KNOWN.split())
+LIKELY = st.sampled_from(["checkout", "web", "https://a.example/?q=1&epik=abcdefgh", "1.234,50 €", NOW, 1])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | LIKELY
+ANYTHING = st.recursive(
+    SCALARS, lambda one: st.lists(one, max_size=4) | st.dictionaries(NAMES | st.text(), one, max_size=6)
+)
+
+
+def stored(event):
+    """What the log takes: UTF-8, JSON, the sizes of its columns."""
+    for part in (event.data, event.people, event.context):
+        json.loads(part or b"{}")
+    assert len(event.url.encode()) <= 4 * 1024
+    assert len(event.event_id.encode()) <= 4 * 256
+    assert len(event.visitor) == 16
+    assert -(1 << 63) <= event.time < 1 << 63
+
+
+@given(st.dictionaries(NAMES, ANYTHING, max_size=8))
+def test_any_beacon_is_an_event_or_a_listed_outcome(event):
+    """Whatever stands under the keys that we know."""
+    body = json.dumps({"tid": str(TAG)} | event).encode()
+    intake = take(None, body=body, query=b"tid=%d" % TAG)
+    assert set(intake.outcomes) <= set(OUTCOMES)
+    assert intake.events or intake.outcomes
+    for one in (*intake.events, *intake.apart, *intake.landings):
+        stored(one)
+
+
+@given(st.lists(st.dictionaries(NAMES, ANYTHING, max_size=10) | ANYTHING, min_size=1, max_size=4))
+def test_any_server_event_is_stored_or_refused_by_name(events):
+    """One bad event costs itself alone; never any other error."""
+    sound = {
+        "event_name": "lead",
+        "action_source": "web",
+        "event_time": 1,
+        "user_data": {"em": "a@b.example"},
+    }
+    given = [sound | one if isinstance(one, dict) else one for one in events]
+    try:
+        results = server_results(json.dumps({"data": [*given, sound]}).encode())
+    except errors.Invalid:  # NaN is no JSON
+        return
+    assert len(results) == len(given) + 1
+    assert results[-1].event is not None
+    for one in results:
+        assert (one.event is None) == bool(one.error or one.outcome)
+        if one.event:
+            stored(one.event)
+
+
+@given(st.binary(max_size=400))
+def test_a_body_of_garbage_is_refused(body):
+    """In words, as any other that is no batch."""
+    with pytest.raises(errors.Invalid):
+        server_results(body)
+
+
 def server(**changes):
     given = {"event_name": "checkout", "action_source": "web", "event_time": NOW // 1000 - 60,
              "event_id": "e", "user_data": {"em": ["a" * 63 + "b"]}} | changes  # fmt: skip
