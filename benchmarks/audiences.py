@@ -73,7 +73,7 @@ def sessions(count: int, visitors: int, start: int, chance: random.Random) -> It
             yield at, known[-1]
         else:
             back = int(chance.expovariate(SPAN / (7 * DAY) / visitors))
-            yield at, known[max(0, len(known) - 1 - back)]
+            yield at, known[-1 - back % len(known)]
 
 
 def events(count: int, visitors: int, end: int, seed: int = 1) -> Iterator[list[Event]]:

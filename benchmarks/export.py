@@ -46,7 +46,7 @@ def fill(server: Server, members: int) -> None:
             for n in range(members)
         )
         cn.execute("BEGIN IMMEDIATE")
-        cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, ?, NULL)", rows)
+        cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, ?)", rows)
         cn.execute("COMMIT")
 
 

@@ -107,8 +107,8 @@ class Bed:
 
     def everything(self) -> bytes:
         """All derived state, to compare one history with another."""
-        tables = ("member", "trail", "identifier", "seen", "quarantine", "customer_match")
-        state = [self.rows(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in tables if table != "trail"]
+        tables = ("member", "memory", "trail", "identifier", "seen", "quarantine", "customer_match")
+        state = [self.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables if table != "trail"]
         state.append(self.rows("SELECT visitor, seq FROM trail ORDER BY 1, 2"))
         state.append(self.rows("SELECT seq, visitor, standing FROM log ORDER BY seq"))
         return msgspec.msgpack.encode(state)

@@ -55,7 +55,7 @@ def audience(cn, kind, rule, members=()):
     build = cn.execute(sql, (made, json.dumps(rule))).fetchone()[0]
     cn.execute("UPDATE audience SET build = ? WHERE id = ?", (build, made))
     rows = [(build, visitor(number), 0, EVER) for number in members]
-    cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, 0, NULL)", rows)
+    cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, 0)", rows)
     return made, build
 
 

@@ -17,7 +17,18 @@ from retag.store import builds
 from retag.store.desk import Desk
 from test_rules_oracle import exhaustive, histories, instants, typed_rules
 
-TABLES = ("transition", "member", "build", "audience", "seen", "trail", "log", "identifier", "progress")
+TABLES = (
+    "transition",
+    "memory",
+    "member",
+    "build",
+    "audience",
+    "seen",
+    "trail",
+    "log",
+    "identifier",
+    "progress",
+)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def filled(server):
     with closing(sqlite3.connect(server.folder / "retag.db", timeout=30)) as cn, cn:
         build = cn.execute("SELECT max(id) FROM build").fetchone()[0]
         rows = ((build, n.to_bytes(16, "big"), now - 9, now + 10**9, now - 9) for n in range(MEMBERS))
-        cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, ?, NULL)", rows)
+        cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, ?)", rows)
     return f"/v5/ad_accounts/{server.account}/audiences/{audience}/export"
 
 

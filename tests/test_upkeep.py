@@ -9,7 +9,7 @@ from beds import ACCOUNT, DAY, HOUR, NOW, Bed, event, visitor
 from retag import fold, upkeep
 from retag.events import SOURCES
 from retag.journal import Journal
-from retag.store import builds, log, purging, sqlite
+from retag.store import builds, log, marking, purging, sqlite
 from retag.store.engine import SqliteStore
 
 EMAIL = (1, "ab" * 32)
@@ -264,15 +264,31 @@ def test_transitions_and_frozen_builds_go_after_thirty_days(bed):
     assert bed.rows("SELECT (SELECT count(*) FROM transition) + (SELECT count(*) FROM member)") == [(0,)]
 
 
-def test_long_lapsed_members_go_where_nothing_of_them_matters(bed):
-    """Exclusions are remembered for as long as they exclude."""
+def test_what_lapsed_long_ago_goes_where_nothing_of_it_matters(bed):
+    """Windows when no as_of reaches them; exclusions are remembered for as long as they exclude."""
     bed.audience({"event": "pagevisit", "retention_days": 1})
     bed.audience({"all": [{"event": "pagevisit", "retention_days": 1}], "none": [{"event": "checkout"}]})
-    bed.take(event())
-    assert purging.lapsed(bed.cn, (0, b""), NOW + 31 * DAY) is None
-    assert bed.rows("SELECT count(*) FROM member") == [(2,)]
-    purging.lapsed(bed.cn, (0, b""), NOW + 40 * DAY)
-    assert bed.rows("SELECT build FROM member") == [(2,)]
+    bed.take(event(), event(visitor=2), event(visitor=2, name="checkout"))
+    for days, members, remembered in ((31, 3, 2), (40, 0, 1)):
+        assert purging.lapsed(bed.cn, (0, b""), NOW + days * DAY) is None
+        assert purging.forgotten(bed.cn, (b"", 0), NOW + days * DAY) is None
+        assert bed.rows("SELECT count(*) FROM member") == [(members,)]
+        assert bed.rows("SELECT count(*) FROM memory") == [(remembered,)]
+    bed.take(event(visitor=2, time=NOW + 41 * DAY), now=NOW + 41 * DAY)
+    assert bed.members(2_542_000_000_002, NOW + 41 * DAY) == set()
+
+
+def test_what_a_rule_remembered_goes_with_it(bed):
+    """A build that was replaced is forgotten by the sweep, the others are not."""
+    left = {"all": [{"event": "pagevisit"}], "none": [{"event": "checkout"}]}
+    audience = bed.audience(left)
+    bed.audience(left)
+    bed.take(event(), event(visitor=2))
+    bed.cn.execute("UPDATE build SET retired = ? WHERE audience = ?", (NOW, audience))
+    places = [(visitor(1), 0), (visitor(2), 0)]
+    assert [len(one) for one in marking.load_remembered(bed.cn, places).values()] == [2, 2]
+    purging.forgotten(bed.cn, (b"", 0), NOW)
+    assert [len(one) for one in marking.load_remembered(bed.cn, places).values()] == [1, 1]
 
 
 def test_file_shrinks_beyond_a_fifth_of_free_pages(bed):

@@ -125,7 +125,7 @@ def build(path, *, ready, members=(), transitions=()):
     cn.execute("INSERT INTO build (audience, rule, live_from, ready) VALUES (1, '{}', 0, ?)", (ready,))
     made = cn.execute("SELECT max(id) FROM build").fetchone()[0]
     for number, opens, closes in members:
-        cn.execute("INSERT INTO member VALUES (?, ?, ?, ?, 0, NULL)", (made, visitor(number), opens, closes))
+        cn.execute("INSERT INTO member VALUES (?, ?, ?, ?, 0)", (made, visitor(number), opens, closes))
     for number, at, opens, closes in transitions:
         row = (made, visitor(number), opens, closes, at)
         cn.execute(

@@ -18,9 +18,9 @@ import msgspec
 
 from retag import people
 from retag.events import SOURCES, STANDINGS, Event
-from retag.store import folding, log, matching, replay, settle, showing
+from retag.store import folding, log, marking, matching, replay, settle, showing
 from retag.store.desk import Desk, Live, live_builds
-from retag.store.membership import Mark, Pair, Touch, fact_of, match, pairs
+from retag.store.membership import Mark, Touch, fact_of, match
 from retag.store.membership import settle as settle_window
 
 NAMES = {number: name for name, number in STANDINGS.items()}
@@ -130,9 +130,9 @@ def _find_owner(one: settle.Entry, identifiers: list[showing.Identifier], showin
 
 def _apply(cn: sqlite3.Connection, desk: Desk, touches: list[Touch], now: int) -> None:
     """The rules' memories and windows after these matches."""
-    marks = folding.load_marks(cn, pairs(touches))
+    marks = marking.load(cn, {touch.pair for touch in touches}, desk.builds)
     for touch in touches:
-        match(touch.rule, marks[touch.build, touch.visitor], touch.place, touch.time, touch.value)
+        match(touch.rule, marks[touch.pair], touch.place, touch.time, touch.value)
     replay.date_back(cn, marks, desk.builds)
     _save(cn, marks, desk.builds, now)
 
@@ -167,16 +167,16 @@ def touches_of(desk: Desk, counted: Iterable[tuple[Event, bytes]]) -> list[Touch
                     break
             else:
                 value = clause.value(fact) if clause.needs_data else 0.0
-                found.append(Touch(build, visitor, book.rules[build], place, event.time, value))
+                found.append(Touch((build, visitor), book.rules[build], place, event.time, value))
     return found
 
 
 def _save(
-    cn: sqlite3.Connection, marks: dict[Pair, Mark], builds: dict[int, Live], now: int, cause: int = 0
+    cn: sqlite3.Connection, marks: marking.Marks, builds: dict[int, Live], now: int, cause: int = 0
 ) -> None:
-    changes = folding.save_marks(cn, marks, builds, now)
+    changes = marking.save(cn, marks, builds, now)
     if changes:
-        folding.save_changes(cn, changes, next_step(cn), now, cause)
+        marking.save_changes(cn, changes, next_step(cn), now, cause)
 
 
 def next_step(cn: sqlite3.Connection) -> int:
@@ -193,11 +193,11 @@ def refold(cn: sqlite3.Connection, visitors: Iterable[bytes], now: int, cause: i
     for visitor in sorted(visitors):
         events = [] if visitor in graves else replay.trail(cn, visitor)
         wanted = [(build.id, visitor) for build in builds.values()]
-        before = folding.load_marks(cn, wanted)
+        before = marking.load(cn, wanted, builds)
         marks = {pair: replay.again(builds[pair[0]], before[pair], events, horizon) for pair in wanted}
         if visitor in graves:
             marks = {pair: Mark(was=mark.was, dirty=True) for pair, mark in before.items()}
-        _save(cn, marks, builds, now, cause)
+        _save(cn, before.replaced(marks), builds, now, cause)
 
 
 def mark(
@@ -208,7 +208,7 @@ def mark(
     if build not in builds:
         return
     rule = builds[build].rule
-    marks = folding.load_marks(cn, sorted((build, visitor) for visitor in {*added, *removed}))
+    marks = marking.load(cn, {(build, visitor) for visitor in (*added, *removed)}, builds)
     for visitor in added:
         match(rule, marks[build, visitor], place, now, 0.0)
     for visitor in removed:

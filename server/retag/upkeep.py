@@ -18,6 +18,7 @@ from retag import errors
 from retag.journal import Journal, time_ms
 from retag.store import builds, hooks, purging
 from retag.store.erasing import erase, opt_in, opt_out, share, withhold
+from retag.store.remembered import Place
 from retag.windows import DAY
 
 __all__ = ["Upkeep", "erase", "opt_in", "opt_out", "share", "withhold"]
@@ -54,6 +55,7 @@ class Upkeep:
         self._last = 0
         self._ids = 0
         self._lapsed: tuple[int, bytes] | None = (0, b"")
+        self._forgotten: Place | None = None
 
     def start(self) -> None:
         """In the loop, after the journal."""
@@ -116,8 +118,9 @@ class Upkeep:
         await self._while_more(lambda cn: purging.retired(cn, now))
         await self._while_more(lambda cn: hooks.purge(cn, now))
         self._ids = await self._write(lambda cn: purging.ids(cn, self._ids, now))
-        after = self._lapsed or (0, b"")
+        after, behind = self._lapsed or (0, b""), self._forgotten or (b"", 0)
         self._lapsed = await self._write(lambda cn: purging.lapsed(cn, after, now))
+        self._forgotten = await self._write(lambda cn: purging.forgotten(cn, behind, now))
         await self._while_more(purging.shrink)
 
     def _steady(self, now: int) -> bool:

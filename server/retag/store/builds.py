@@ -12,9 +12,9 @@ import time
 import msgspec
 
 from retag import fold, rules
-from retag.store import bulk, folding, replay
+from retag.store import bulk, marking, replay
 from retag.store.desk import Live, live_builds
-from retag.store.membership import Pair, match
+from retag.store.membership import match
 
 PART = 1_000
 """Places of the log at a time within a slice."""
@@ -86,11 +86,12 @@ def _fill(
             if clause.matches(fact):
                 value = clause.value(fact) if clause.needs_data else 0.0
                 found.append(((build.id, visitor), place, fact.time, value))
-    marks = folding.load_marks(cn, sorted({one[0] for one in found}))
+    builds = {build.id: msgspec.structs.replace(build, backfilled=upto)}
+    marks = marking.load(cn, {one[0] for one in found}, builds)
     for pair, place, at, value in found:
         match(build.rule, marks[pair], place, at, value)
-    replay.date_back(cn, marks, {build.id: msgspec.structs.replace(build, backfilled=upto)})
-    folding.save_marks(cn, marks, {build.id: build}, now)
+    replay.date_back(cn, marks, builds)
+    marking.save(cn, marks, builds, now)
 
 
 class Page(msgspec.Struct):
@@ -109,13 +110,13 @@ def fill_list(cn: sqlite3.Connection, page: Page, now: int) -> bool:
     list_id = build.rule.clauses[page.place].list_id
     sql = "SELECT visitor, since FROM customer_match WHERE list = ? AND visitor > ? ORDER BY visitor LIMIT ?"
     rows = cn.execute(sql, (list_id, page.after, PAGE)).fetchall()
-    pairs: list[Pair] = [(build.id, visitor) for visitor, _ in rows]
-    marks = folding.load_marks(cn, pairs)
+    builds = {build.id: build}
+    marks = marking.load(cn, [(build.id, visitor) for visitor, _ in rows], builds)
     for visitor, since in rows:
         match(build.rule, marks[build.id, visitor], page.place, since, 0.0)
         page.after = visitor
-    replay.date_back(cn, marks, {build.id: build})
-    folding.save_marks(cn, marks, {build.id: build}, now)
+    replay.date_back(cn, marks, builds)
+    marking.save(cn, marks, builds, now)
     return len(rows) == PAGE
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from retag import fold
-from retag.store import folding, graves, log
+from retag.store import graves, log, marking
 from retag.store.settle import digest, tag_bytes
 from retag.windows import EVER
 
@@ -70,9 +70,10 @@ def _leave(cn: sqlite3.Connection, visitor: bytes, now: int, cause: int) -> None
     )
     rows = cn.execute(sql, (visitor,)).fetchall()
     cn.execute("DELETE FROM likeness_member WHERE visitor = ?", (visitor,))
+    cn.execute("DELETE FROM memory WHERE visitor = ?", (visitor,))
     cn.executemany("DELETE FROM member WHERE build = ? AND visitor = ?", [(r[0], visitor) for r in rows])
     for build, _, opens, closes, _ in rows:
-        folding.shifts_of(cn).append((build, visitor, (opens, closes), (EVER, EVER)))
+        marking.shifts_of(cn).append((build, visitor, (opens, closes), (EVER, EVER)))
     was = {row[0]: tuple(row[2:]) for row in rows if row[1] and row[2] <= now}
     step = fold.next_step(cn)
     into = "INSERT INTO transition (step, build, visitor, opens, closes, last, at, cause)"

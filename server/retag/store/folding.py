@@ -5,37 +5,27 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-import msgspec
-
-from retag.store import bulk, log, sqlite
-from retag.store.desk import Live
-from retag.store.membership import SOON, Mark, Pair, changed
-from retag.store.settle import NEWEST, Entry, Key, Ledger, Move, Seen, probes, searches
+from retag.store import bulk, log
+from retag.store.settle import NEWEST, Entry, Ledger, Move, Seen, halves, probes, searches
 from retag.store.showing import TOO_MANY, Identifier, Showings
 
-pack = msgspec.msgpack.encode
-unpack = msgspec.msgpack.decode  # not as floats: a time stays whole
 unhex = bytes.fromhex
-
-Changes = list[tuple[int, bytes, tuple[int, int, int]]]
-"""Transitions due: `(build, visitor, window before with its last match)`."""
 
 
 def load_ledger(cn: sqlite3.Connection, entries: Iterable[Entry]) -> Ledger:
     """The ids met that settling these events may ask for."""
-    keys: dict[Key, None] = {}
-    names: dict[int, None] = {}
-    for one in entries:
-        if one.key or one.order:
-            keys |= dict.fromkeys(probes(one))
-            if name := searches(one):
-                names[name] = None
+    asked = [one for one in entries if one.key or one.order]
     columns = "s.key, hex(s.who), s.seq, s.time, s.pair, hex(s.visitor), s.met"
-    rows = bulk.lookup(cn, sorted(keys), "key, who", columns, "k CROSS JOIN seen s USING (key, who)")
+    keys = sorted({key for one in asked for key in probes(one)})
+    rows = bulk.lookup(cn, keys, "key, who", columns, "k CROSS JOIN seen s USING (key, who)")
     # A constant event id may have countless rows. Enough to pair with are a server's rows, whose `who` is a
     # tag and so begins with two zero bytes, and those of the newest visitors.
     newest = f"SELECT who FROM seen WHERE key = k.key ORDER BY who DESC LIMIT {NEWEST}"
-    for condition in ("s.who < x'0001'", f"s.who >= max(x'0001', (SELECT min(who) FROM ({newest})))"):
+    for wanted, condition in (
+        (halves, "s.who < x'0001'"),
+        (searches, f"s.who >= max(x'0001', (SELECT min(who) FROM ({newest})))"),
+    ):
+        names = sorted({name for one in asked if (name := wanted(one))})
         source = f"k CROSS JOIN seen s ON s.key = k.key AND {condition}"
         rows += bulk.lookup(cn, [(name,) for name in names], "key", columns, source)
     return Ledger(
@@ -98,8 +88,16 @@ def save_log(cn: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """Correct the log where an event does not count or changed hands, and file every event by visitor."""
     sorted_trail = sorted((one.visitor, one.seq) for one in entries)
     bulk.insert(cn, "INSERT OR IGNORE INTO trail", sorted_trail)
-    fixed = [(one.visitor, one.standing, one.seq) for one in entries if one.standing or one.moved]
+    fixed = [(one.visitor, one.standing, one.seq) for one in entries if one.moved]
     cn.executemany("UPDATE log SET visitor = ?, standing = ? WHERE seq = ?", fixed)
+    refused: dict[int, list[int]] = {}
+    for one in entries:
+        if one.standing and not one.moved:
+            refused.setdefault(one.standing, []).append(one.seq)
+    for standing, places in refused.items():
+        for some in bulk.blocks(places):
+            sql = f"UPDATE log SET standing = {standing} WHERE seq IN ({','.join('?' * len(some))})"
+            cn.execute(sql, some)
 
 
 def save_moves(cn: sqlite3.Connection, moves: list[Move]) -> None:
@@ -114,50 +112,3 @@ def drop(cn: sqlite3.Connection, places: list[int]) -> None:
     cn.executemany("DELETE FROM log WHERE seq = ?", [(seq,) for seq in places])
     if places:
         log.set_progress(cn, "wipe", 1)
-
-
-def load_marks(cn: sqlite3.Connection, pairs: list[Pair]) -> dict[Pair, Mark]:
-    """The marks of these, a new one where there is none."""
-    columns = "build, hex(visitor), opens, closes, last, hex(memory)"
-    rows = bulk.lookup(cn, pairs, "build, visitor", columns, "k CROSS JOIN member m USING (build, visitor)")
-    marks = {pair: Mark() for pair in pairs}
-    for build, visitor, opens, closes, last, memory in rows:
-        memories = unpack(unhex(memory)) if memory else None
-        marks[build, unhex(visitor)] = Mark(opens, closes, last, memories, (opens, closes, last))
-    return marks
-
-
-def save_marks(cn: sqlite3.Connection, marks: dict[Pair, Mark], builds: dict[int, Live], now: int) -> Changes:
-    """Store what changed; returns the transitions due, of the builds that answer."""
-    rows, gone, changes = [], [], []
-    soon, shifts = now + SOON, shifts_of(cn)
-    for pair, mark in marks.items():
-        if not mark.dirty:
-            continue
-        if mark.empty:
-            gone.append(pair)
-        else:
-            memory = None if mark.memories is None else pack(mark.memories)
-            rows.append((*pair, mark.opens, mark.closes, mark.last, memory))
-        opens, closes, _ = mark.was
-        if (mark.opens == opens and mark.closes > soon < closes) or not builds[pair[0]].ready:
-            continue
-        if changed(mark, now):
-            changes.append((*pair, mark.was))
-        shifts.append((*pair, (opens, closes), (mark.opens, mark.closes)))
-    bulk.insert(cn, "INSERT OR REPLACE INTO member", rows)
-    cn.executemany("DELETE FROM member WHERE build = ? AND visitor = ?", gone)
-    return changes
-
-
-def shifts_of(cn: sqlite3.Connection) -> list[sqlite.Shift]:
-    """Where this transaction's changes of windows are told; nowhere if nobody asked."""
-    told = cn.shifts if isinstance(cn, sqlite.Connection) else None
-    return [] if told is None else told
-
-
-def save_changes(cn: sqlite3.Connection, changes: Changes, step: int, now: int, cause: int = 0) -> None:
-    """Write transitions under one step."""
-    rows = [(step, build, visitor, *was, now, cause) for build, visitor, was in changes]
-    into = "INSERT INTO transition (step, build, visitor, opens, closes, last, at, cause)"
-    bulk.insert(cn, into, rows)

@@ -6,8 +6,6 @@ refold, so a mark depends on the visitor's events in their order alone, not on b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from retag.rules import Fact, Memory, Rule
@@ -74,11 +72,15 @@ def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
         mark.dirty = mark.dirty or mark.late
         return
     memories[place] = found
-    if place not in rule.none and time > mark.last:
-        mark.last = time
+    mark.dirty = True
     held = Window(mark.opens, mark.closes) if mark.opens < mark.closes else None
+    if place not in rule.none:
+        mark.last = max(mark.last, time)
+    elif held is None:
+        # One more reason to be out lets nobody in. Most matches are such: each purchase, for each exclusion.
+        return
     window = rule.window(memories, held)
-    mark.opens, mark.closes, mark.dirty = window.opens, window.closes, True
+    mark.opens, mark.closes = window.opens, window.closes
 
 
 def settle(rule: Rule, mark: Mark) -> None:
@@ -105,8 +107,7 @@ def changed(mark: Mark, now: int) -> bool:
 class Touch(msgspec.Struct, frozen=True, gc=False):
     """One event matched one clause of one build."""
 
-    build: int
-    visitor: bytes
+    pair: Pair
     rule: Rule
     place: int
     time: int
@@ -117,8 +118,3 @@ def fact_of(event: object, data: dict[str, object]) -> Fact:
     """The event as rules see it."""
     e = event
     return Fact(e.name, e.time, e.tag, e.source, e.platform, e.url, data)  # type: ignore[attr-defined]
-
-
-def pairs(touches: Iterable[Touch]) -> list[Pair]:
-    """Whom they are about, each once, in the order of the table's key."""
-    return sorted({(touch.build, touch.visitor) for touch in touches})

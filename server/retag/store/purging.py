@@ -8,9 +8,11 @@ from __future__ import annotations
 import sqlite3
 
 from retag.rules import Rule
-from retag.store import log
+from retag.store import log, marking
 from retag.store.desk import live_builds
-from retag.windows import DAY, EVER
+from retag.store.membership import Mark
+from retag.store.remembered import Place, unpack
+from retag.windows import DAY, EVER, after
 
 REMEMBERED = 9 * DAY
 """How long event ids are remembered: 7 days of lateness and 48 h between halves."""
@@ -78,26 +80,46 @@ def ids(cn: sqlite3.Connection, after: int, now: int) -> int:
 
 
 def lapsed(cn: sqlite3.Connection, after: tuple[int, bytes], now: int) -> tuple[int, bytes] | None:
-    """Sweep members who lapsed long ago, behind `after`, where no memory of theirs can matter again."""
+    """Sweep windows that closed so long ago that no as_of can name them, behind `after`.
+
+    Where to go on from, None at the end.
+    """
     sql = (
-        "SELECT build, visitor, opens, closes, last FROM member WHERE (build, visitor) > (?, ?)"
+        "SELECT build, visitor, closes FROM member WHERE (build, visitor) > (?, ?)"
         f" ORDER BY build, visitor LIMIT {SLICE}"
     )
     rows = cn.execute(sql, after).fetchall()
-    builds = live_builds(cn)
-    gone = []
-    for build, visitor, opens, closes, last in rows:
-        over = closes < now - TRANSITIONS or opens >= closes
-        if build in builds and over and _forgets(builds[build].rule, last, now - TRANSITIONS):
-            gone.append((build, visitor))
+    gone = [(build, visitor) for build, visitor, closes in rows if closes < now - TRANSITIONS]
     cn.executemany("DELETE FROM member WHERE build = ? AND visitor = ?", gone)
     return (rows[-1][0], rows[-1][1]) if len(rows) == SLICE else None
 
 
-def _forgets(rule: Rule, last: int, at: int) -> bool:
-    """Whether a memory with this last match was worth nothing any more at instant `at`."""
+def forgotten(cn: sqlite3.Connection, behind: Place, now: int) -> Place | None:
+    """Sweep what rules remember, behind `behind`, where it cannot matter again or the rule is gone.
+
+    Where to go on from, None at the end.
+    """
+    sql = "SELECT visitor, part FROM memory WHERE (visitor, part) > (?, ?) ORDER BY visitor, part LIMIT ?"
+    places: list[Place] = cn.execute(sql, (*behind, SLICE)).fetchall()
+    builds, changed = live_builds(cn), {}
+    for place, known in marking.load_remembered(cn, places).items():
+        kept = {
+            build: mark
+            for build, mark in known.items()
+            if build in builds and not _worthless(builds[build].rule, unpack(mark), now - TRANSITIONS)
+        }
+        if len(kept) < len(known):
+            changed[place] = kept
+    marking.save_remembered(cn, changed)
+    return places[-1] if len(places) == SLICE else None
+
+
+def _worthless(rule: Rule, mark: Mark, at: int) -> bool:
+    """Whether a mark told nothing any more at instant `at`: every match had served its time."""
     told = any(clause.list_id is not None or clause.seeds for clause in rule.clauses)
-    return not rule.none and not told and rule.reach < EVER and last + rule.reach < at
+    over = mark.closes < at or mark.opens >= mark.closes
+    memories = zip(rule.clauses, mark.memories or (), strict=False)
+    return over and not told and all(after(int(m[0][0]), c.retention) < at for c, m in memories if m)
 
 
 def shrink(cn: sqlite3.Connection) -> bool:

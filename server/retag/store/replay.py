@@ -12,11 +12,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from retag.events import Event
-from retag.rules import Memory, Rule
-from retag.store import log
+from retag.rules import Fact, Memory, Rule
 from retag.store.desk import Live
-from retag.store.membership import Mark, Pair, fact_of, match, settle
+from retag.store.membership import Mark, Pair, match, settle
 from retag.windows import EVER
 
 MOST = 2_000
@@ -24,13 +22,20 @@ MOST = 2_000
 decode = msgspec.json.decode
 
 
-def trail(cn: sqlite3.Connection, visitor: bytes, most: int = -1) -> list[log.Entry]:
+Told = tuple[int, int, Fact]
+"""One event as rules see it: `(place in the log, account, fact)`."""
+
+
+def trail(cn: sqlite3.Connection, visitor: bytes, most: int = -1) -> list[Told]:
     """The visitor's counted events in order of arrival; the newest `most`."""
     sql = (
-        f"SELECT seq, {log.COLUMNS} FROM log WHERE seq IN"
+        "SELECT seq, account, name, time, tag, source, platform, url, data FROM log WHERE seq IN"
         " (SELECT seq FROM trail WHERE visitor = ? ORDER BY seq DESC LIMIT ?) AND standing = 0 ORDER BY seq"
     )
-    return [(row[0], Event(*row[1:])) for row in cn.execute(sql, (visitor, most)).fetchall()]
+    return [
+        (seq, account, Fact(name, time, tag, source, platform, url, decode(data) if data else {}))
+        for seq, account, name, time, tag, source, platform, url, data in cn.execute(sql, (visitor, most))
+    ]
 
 
 def horizon(cn: sqlite3.Connection) -> int:
@@ -39,7 +44,7 @@ def horizon(cn: sqlite3.Connection) -> int:
     return EVER if row is None else row[1] if row[0] > 1 else -EVER
 
 
-def again(build: Live, before: Mark, events: list[log.Entry], horizon: int) -> Mark:
+def again(build: Live, before: Mark, events: list[Told], horizon: int) -> Mark:
     """A mark from the events that have reached the build, what lists and seeds said, and what was purged."""
     rule, mark = build.rule, Mark(was=before.was, dirty=True)
     kept = before.memories or rule.nothing()
@@ -58,22 +63,21 @@ Match = tuple[int, int, float]
 """`(time, place of the clause, value)`."""
 
 
-def _matches(build: Live, events: list[log.Entry], decided: list[int]) -> Iterable[Match]:
-    for seq, event in events:
-        reached = seq <= build.backfilled or seq > build.live_from
-        if reached and event.account == build.account:
-            fact = fact_of(event, decode(event.data) if event.data else {})
-            for place, clause in enumerate(build.rule.clauses):
-                if place not in decided and clause.matches(fact):
-                    yield event.time, place, clause.value(fact)
+def _matches(build: Live, events: list[Told], decided: list[int]) -> Iterable[Match]:
+    clauses = [(i, clause) for i, clause in enumerate(build.rule.clauses) if i not in decided]
+    for seq, account, fact in events:
+        if (seq <= build.backfilled or seq > build.live_from) and account == build.account:
+            for place, clause in clauses:
+                if clause.matches(fact):
+                    yield fact.time, place, clause.value(fact)
 
 
-def _purged(rule: Rule, before: Mark, events: list[log.Entry], horizon: int) -> Iterable[Match]:
+def _purged(rule: Rule, before: Mark, events: list[Told], horizon: int) -> Iterable[Match]:
     """What a mark remembers of events that are no longer in the log."""
     memories: list[Memory] | None = before.memories
     if memories is None:
         memories = [[[before.last, 0]]] if rule.plain and before.opens < before.closes else rule.nothing()
-    kept = {event.time for _, event in events}
+    kept = {fact.time for _, _, fact in events}
     for place, memory in enumerate(memories):
         for time, value in memory:
             if time < horizon and time not in kept:

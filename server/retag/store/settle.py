@@ -209,7 +209,7 @@ def probes(one: Entry) -> list[Key]:
     tag = tag_bytes(one.event.tag)
     found: list[Key] = []
     if one.key and one.event.source == TAG:
-        found = [(one.key, one.visitor + tag), (one.key, tag), (one.key, ANY_TAG)]
+        found = [(one.key, one.visitor + tag)]
     elif one.key and one.event.source == FILE:
         found = [(one.key, b"f" + tag)]
     if one.order:
@@ -217,6 +217,11 @@ def probes(one: Entry) -> list[Key]:
     return found
 
 
+def halves(one: Entry) -> int:
+    """The key whose rows of servers settling the event may ask for; 0 for none."""
+    return one.key if one.event.source != FILE else 0
+
+
 def searches(one: Entry) -> int:
-    """The key whose rows settling a server's event may ask for; 0 for none."""
+    """The key whose rows of browsers settling a server's event may ask for; 0 for none."""
     return one.key if one.event.source not in (TAG, FILE) else 0

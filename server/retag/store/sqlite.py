@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from retag.errors import RetagError
+from retag.store.remembered import Gathering
 
 APPLICATION = 0x52544147
 """`PRAGMA application_id`: 'RTAG'."""
@@ -132,6 +133,8 @@ def migrate(cn: sqlite3.Connection) -> int:
     Raises Unusable for a file of a newer version, or of another application.
     """
     steps = migrations()
+    cn.create_aggregate("gathered", 5, Gathering)  # type: ignore[arg-type]
+    cn.execute("PRAGMA temp_store = FILE")  # a large file is sorted
     cn.execute("BEGIN IMMEDIATE")
     try:
         found = version(cn)
@@ -144,6 +147,8 @@ def migrate(cn: sqlite3.Connection) -> int:
     except BaseException:
         cn.execute("ROLLBACK")
         raise
+    finally:
+        cn.execute("PRAGMA temp_store = MEMORY")
     return max(steps)
 
 

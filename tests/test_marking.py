@@ -1,0 +1,108 @@
+"""Marks: what rules remember is kept whole, in few rows, and is carried over from older files."""
+
+import msgspec
+import pytest
+
+from beds import HOUR, NOW, Bed, event, visitor
+from retag.store import marking, sqlite
+from retag.store.desk import live_builds
+from retag.store.remembered import PART, unpack
+
+LEFT = {"all": [{"event": "addtocart"}], "none": [{"event": "checkout"}]}
+OFTEN = {"event": "pagevisit", "min_count": 3}
+VIEWERS = {"event": "pagevisit"}
+BEFORE = """
+ALTER TABLE member ADD COLUMN memory BLOB;
+DROP TABLE memory;
+PRAGMA user_version = 6;
+"""
+
+
+@pytest.fixture
+def bed(tmp_path):
+    return Bed(tmp_path / "a.db")
+
+
+def shop(bed):
+    """Visitors in, out and halfway in."""
+    names = {
+        1: ["addtocart"],
+        2: ["addtocart", "checkout"],
+        3: ["checkout"],
+        4: ["pagevisit"] * 3,
+        5: ["pagevisit"],
+    }
+    hours = range(20, 0, -1)
+    bed.take(
+        *(event(visitor=who, name=name, time=NOW - hour * HOUR, received=NOW)
+          for who, some in names.items() for name, hour in zip(some, hours, strict=False))
+    )  # fmt: skip
+
+
+def marks_of(bed):
+    places = bed.rows("SELECT visitor, part FROM memory")
+    rows = marking.load_remembered(bed.cn, places)
+    return {(build, who): unpack(mark) for (who, _), kept in rows.items() for build, mark in kept.items()}
+
+
+def test_a_window_is_a_row_only_where_there_is_one(bed):
+    """Who is not in, and will not be by time alone, costs no row; what they did is remembered."""
+    left, often = bed.audience(LEFT), bed.audience(OFTEN)
+    shop(bed)
+    assert bed.rows("SELECT build, visitor FROM member ORDER BY 1") == [(1, visitor(1)), (2, visitor(4))]
+    assert {(build, who) for build, who in marks_of(bed)} == {
+        *((1, visitor(n)) for n in (1, 2, 3)),
+        *((2, visitor(n)) for n in (4, 5)),
+    }
+    assert bed.members(left) == {visitor(1)}
+    assert bed.members(often) == {visitor(4)}
+
+
+def test_a_row_has_the_marks_of_so_many_builds_and_no_more(bed):
+    """So a change of one rule's mark does not write those of hundreds."""
+    for _ in range(PART + 3):
+        bed.audience(LEFT)
+    bed.take(event(name="addtocart"))
+    assert bed.rows("SELECT part FROM memory") == [(0,), (1,)]
+    assert bed.rows("SELECT count(*) FROM member") == [(PART + 3,)]
+
+
+def test_what_is_not_asked_for_stays_as_it_was(bed):
+    """One rule's matches leave the other rules' marks alone."""
+    bed.audience(LEFT)
+    bed.audience(OFTEN)
+    shop(bed)
+    before = marks_of(bed)
+    bed.take(event(visitor=1, name="pagevisit"))
+    after = marks_of(bed)
+    assert after[1, visitor(1)] == before[1, visitor(1)]
+    assert after.keys() - before.keys() == {(2, visitor(1))}
+
+
+def test_an_older_file_keeps_what_its_rules_remember(bed):
+    """Members, memories and windows are the same after the migration, and what comes next counts alike."""
+    for rule in (LEFT, OFTEN, VIEWERS):
+        bed.audience(rule)
+    shop(bed)
+    before = bed.everything()
+    as_before(bed)
+    assert sqlite.migrate(bed.cn) == max(sqlite.migrations())
+    assert bed.everything() == before
+    bed.take(
+        event(visitor=5, name="pagevisit", time=NOW - 1, received=NOW),
+        event(visitor=5),
+        event(visitor=1, name="checkout"),
+    )
+    assert bed.members(2_542_000_000_001) == set()
+    assert bed.members(2_542_000_000_002) == {visitor(4), visitor(5)}
+
+
+def as_before(bed):
+    """The file as schema 6 had it: a row for every mark, with its memory."""
+    builds, marks = live_builds(bed.cn), marks_of(bed)
+    for statement in sqlite._statements(BEFORE):
+        bed.cn.execute(statement)
+    for (build, who), mark in marks.items():
+        assert not builds[build].rule.plain
+        row = (build, who, mark.opens, mark.closes, mark.last, msgspec.msgpack.encode(mark.memories))
+        bed.cn.execute("INSERT OR REPLACE INTO member VALUES (?, ?, ?, ?, ?, ?)", row)
