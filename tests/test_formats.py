@@ -41,9 +41,18 @@ def line(name, *shown):
 def test_pinterest_is_one_column():
     """No heading, nothing but identifiers; SHA-1 is for mobile ad ids alone."""
     assert FORMATS["pinterest"].head(()) == b""
-    found = line("pinterest", (1, DIGEST, 9), (1, DIGEST[:16], 8), (1, DIGEST[:20], 7), (4, DIGEST[:20], 6))
-    expected = [DIGEST.hex(), DIGEST[:16].hex(), DIGEST[:20].hex()]
+    found = line("pinterest", (1, DIGEST, 9), (1, DIGEST[:20], 7), (4, DIGEST[:20], 6))
+    expected = [DIGEST.hex(), DIGEST[:20].hex()]
     assert "".join(found) == "".join(one + "\r\n" for one in expected)
+    assert line("pinterest", (1, DIGEST[:16], 8)) == [DIGEST[:16].hex() + "\r\n"]
+    assert line("pinterest", (1, DIGEST[:20], 7), (2, DIGEST, 6)) == []
+
+
+def test_what_came_raw_is_in_the_pinterest_file_once():
+    """In SHA-256, though every hash of it is known; a hash that came alone beside it is there too."""
+    raw = [(1, DIGEST[:size], 9) for size in (32, 20, 16)]
+    assert line("pinterest", *raw) == [DIGEST.hex() + "\r\n"]
+    assert len(line("pinterest", *raw, (1, b"x" * 16, 8))[0].split()) == 3
 
 
 def test_google_meta_and_tiktok_have_their_headings_and_sha256_alone():

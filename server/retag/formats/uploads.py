@@ -11,7 +11,7 @@ https://ads.tiktok.com/help/article/custom-audience-customer-file
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from retag.formats.rows import EMAIL, FORMULA, MAID, MD5, SHA256, Row, Shown, Text, names_of
 from retag.people import CLICKS
@@ -47,7 +47,12 @@ class Upload(Text):
 
 
 class Pinterest(Upload):
-    """A single column without a heading, one digest a line: e-mails' (SHA-256, MD5) and mobile ad ids'."""
+    """A single column without a heading, one digest a line: e-mails' (SHA-256, MD5) and mobile ad ids'.
+
+    An identifier that came raw is known in every hash and stands in SHA-256 alone; others are as they came.
+    """
+
+    lengths: Mapping[int, tuple[int, ...]] = {EMAIL: (SHA256, MD5), MAID: (SHA256, SHA1, MD5)}
 
     def __init__(self) -> None:
         super().__init__("pinterest", [("", EMAIL), ("", MAID)])
@@ -60,12 +65,15 @@ class Pinterest(Upload):
         return [lines for lines in found if lines]
 
     def _lines(self, shown: Sequence[tuple[int, bytes, int]]) -> str:
-        return "".join(
-            f"{value.hex()}\r\n"
-            for kind, value, _ in shown
-            if (kind == MAID and len(value) in (MD5, SHA1, SHA256))
-            or (kind == EMAIL and len(value) in (MD5, SHA256))
-        )
+        found = [value for kind in self.kinds for value in self._of(kind, shown)]
+        return "".join(f"{value.hex()}\r\n" for value in found)
+
+    def _of(self, kind: int, shown: Sequence[tuple[int, bytes, int]]) -> list[bytes]:
+        best, *others = [
+            [value for k, value, _ in shown if k == kind and len(value) == length]
+            for length in self.lengths[kind]
+        ]
+        return best + [value for some in others if len(some) > len(best) for value in some]
 
 
 class ClickIds(Upload):

@@ -40,8 +40,9 @@ async def members_job(reader: Any, account: int, audience: int, asked: Asked, no
     async with reader.snapshot() as snapshot:
         known = await members.current(snapshot, now)
         until = until or known
-        if until.step > known.step:
-            raise errors.Invalid("as_of", "must be a token that an earlier export gave")
+        for name, one in (("as_of", until), ("since", since)):
+            if one and one.step > known.step:
+                raise errors.Invalid(name, "must be a token that an earlier export gave")
         if since and (since.instant, since.step) > (until.instant, until.step):
             raise errors.Invalid("since", "must not be later than as_of")
         job = Job(
