@@ -164,6 +164,36 @@ def test_strongest_identifier_decides(bed):
     assert bed.rows("SELECT visitor FROM log WHERE seq = 3") == [(visitor(1),)]
 
 
+def customer(number):
+    return (KINDS["external_id"], f"{number:064x}")
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_customers_who_share_an_address_are_not_one(bed, together):
+    """A number that nobody showed is a new customer's, in one batch as in many; each is found again by it."""
+    numbers = enumerate((1, 2, 3, 1, 2, 3))
+    events = [server(people=[EMAIL, customer(n)], event_id=f"{i}", visitor=901 + i) for i, n in numbers]
+    for some in [events] if together else [[one] for one in events]:
+        bed.take(*some)
+    found = [row[0] for row in bed.rows("SELECT visitor FROM log ORDER BY seq")]
+    assert found[:3] == found[3:] == [visitor(901), visitor(902), visitor(903)]
+
+
+def test_a_customer_number_finds_the_browser_that_showed_the_address(bed):
+    """As long as that browser is nobody else's."""
+    bed.take(event(people=[EMAIL]))
+    bed.take(server(people=[EMAIL, customer(1)]), server(people=[EMAIL, customer(2)], event_id="e2"))
+    assert bed.rows("SELECT visitor FROM log WHERE seq > 1") == [(visitor(1),), (visitor(900),)]
+
+
+def test_an_address_that_countless_customers_share_is_quarantined(bed):
+    """A placeholder nobody listed: it finds nobody, and their numbers go on naming them."""
+    bed.take(*(server(people=[EMAIL, customer(n)], event_id=f"{n}", visitor=n) for n in range(1, 60)))
+    assert bed.rows("SELECT kind FROM quarantine") == [(KINDS["em"],)]
+    assert bed.take(server(people=[EMAIL], event_id="last")) == {"quarantined": 1}
+    assert bed.rows("SELECT count(DISTINCT visitor) FROM log WHERE standing = 0") == [(59,)]
+
+
 def test_identifier_of_too_many_is_quarantined(bed):
     """It attaches to nobody more, finds nobody, and an event with nothing else does not count."""
     bed.take(*(event(visitor=n, people=[EMAIL]) for n in range(1, 60)))

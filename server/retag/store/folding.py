@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from retag.store import bulk, log
 from retag.store.settle import NEWEST, Entry, Ledger, Move, Seen, halves, probes, searches
-from retag.store.showing import TOO_MANY, Identifier, Showings
+from retag.store.showing import CUSTOMER, TOO_MANY, Identifier, Showings
 
 unhex = bytes.fromhex
 
@@ -64,9 +64,11 @@ def load_showings(cn: sqlite3.Connection, shown: set[Identifier], ranks: Mapping
 def load_shown(cn: sqlite3.Connection, showings: Showings, visitors: Iterable[bytes]) -> None:
     """How many identifiers these have shown, and whoever the loaded identifiers may belong to."""
     asked = {*visitors, *(visitor for known in showings.known.values() for visitor in known)}
-    count = "(SELECT count(*) FROM identifier i WHERE i.visitor = k.visitor)"
-    rows = bulk.lookup(cn, [(v,) for v in sorted(asked)], "visitor", f"hex(visitor), {count}", "k")
-    showings.shown = {unhex(visitor): shown for visitor, shown in rows}
+    own = "FROM identifier i WHERE i.visitor = k.visitor"
+    columns = f"hex(visitor), (SELECT count(*) {own}), EXISTS (SELECT 1 {own} AND i.kind = {CUSTOMER})"
+    rows = bulk.lookup(cn, [(v,) for v in sorted(asked)], "visitor", columns, "k")
+    showings.shown = {unhex(visitor): shown for visitor, shown, _ in rows}
+    showings.customers = {unhex(visitor) for visitor, _, numbered in rows if numbered}
 
 
 def save_showings(cn: sqlite3.Connection, showings: Showings) -> None:

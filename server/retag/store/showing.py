@@ -25,6 +25,7 @@ REFRESH = 3_600_000
 Identifier = tuple[int, int, bytes]
 """`(account, kind, value)`."""
 decode = msgspec.json.Decoder(list[tuple[int, str]]).decode
+CUSTOMER = people.KINDS["external_id"]
 CLICKS = frozenset(people.CLICKS.values())
 HEXADECIMAL = frozenset((32, 40, 64))
 
@@ -56,17 +57,24 @@ class Showings:
         self.links: list[tuple[Identifier, bytes]] = []
         self.caught: dict[Identifier, int] = {}
         self.shown: dict[bytes, int] = {}
+        self.customers: set[bytes] = set()
         self._ranks = ranks
 
     def load(self, identifier: Identifier, visitor: bytes, seen: int) -> None:
         self.known.setdefault(identifier, {})[visitor] = seen
 
     def owner(self, shown: list[Identifier]) -> bytes | None:
-        """The visitor last seen with the strongest identifier that anybody showed."""
+        """The visitor last seen with the strongest identifier that anybody showed.
+
+        A customer number that nobody showed is a new customer's: whoever showed another one is somebody else,
+        though they share an address.
+        """
+        new = False
         for one in sorted(shown, key=lambda i: self._ranks.get(i[1], 99)):
-            known = None if one in self.quarantined else self.known.get(one)
-            if known:
-                return max(known.items(), key=lambda item: (item[1], item[0]))[0]
+            known = {} if one in self.quarantined else self.known.get(one, {})
+            if found := [item for item in known.items() if not new or item[0] not in self.customers]:
+                return max(found, key=lambda item: (item[1], item[0]))[0]
+            new = new or (one[1] == CUSTOMER and one not in self.quarantined)
         return None
 
     def useless(self, shown: list[Identifier]) -> bool:
@@ -84,6 +92,8 @@ class Showings:
                 continue
             if before is not None and time - before < REFRESH and (len(known) == 1 or before > time):
                 continue
+            if one[1] == CUSTOMER:
+                self.customers.add(visitor)
             known[visitor] = max(time, before or 0)
             self.changed[one, visitor] = known[visitor]
             if before is None:
