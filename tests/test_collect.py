@@ -324,6 +324,22 @@ async def test_another_sites_page_keeps_its_visitor_by_the_header(tmp_path: path
         assert len(rows) == 1
 
 
+async def test_the_click_that_a_page_was_reached_by_is_handed_back_to_it(tmp_path: pathlib.Path) -> None:
+    """`Epik`, as Pinterest's own tag reads it; to the shop's own pages alone, and if it is a click id."""
+    async with standing(tmp_path) as door:
+        await door.configure(domains=["shop.example"])
+        for origin, address, expected in (
+            (SHOP, f"{SHOP}/?epik=dj0yJnU9ZXhhbXBsZQ", "dj0yJnU9ZXhhbXBsZQ"),
+            (SHOP, f"{SHOP}/?epik=ann%40mail.example", None),
+            (SHOP, SHOP, None),
+            ("https://evil.example", f"{SHOP}/?epik=dj0yJnU9ZXhhbXBsZQ", None),
+        ):
+            asked = {"tid": door.tag, "ad": json.dumps({"loc": address})}
+            headers = {"origin": origin, "user-agent": CHROME, "sec-fetch-site": "cross-site"}
+            answer = await door.client.get("/user/", params=asked, headers=headers)
+            assert answer.headers.get("epik") == expected
+
+
 async def test_an_erased_visitor_is_forgotten_by_the_browser_too(tmp_path: pathlib.Path) -> None:
     """A late event is `erased` and clears the cookie; the next visit is a new visitor."""
     async with standing(tmp_path) as door:

@@ -45,7 +45,7 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
     `landings` are the clicks on pins that brought these events: stored with them, none of the page's own.
     `faults` counts parts of stored events (`ed`, `pd`, `ad`) that could not be read and were left out.
     `fresh` is whether the visitor was minted for this request; `forget` whether the browser should drop it.
-    `wish` is what the visitor says of being followed at all.
+    `wish` is what the visitor says of being followed at all; `click` the click id of a pin, for `/user/`.
     """
 
     events: tuple[Event, ...] = ()
@@ -59,6 +59,7 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
     faults: int = 0
     forget: bool = False
     wish: Wish | None = None
+    click: str = ""
 
 
 def tag_of(number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
@@ -158,6 +159,7 @@ class Door:
             tag=tag,
             faults=faults,
             forget=gone == "erased" or (left and hit.cookie != ""),
+            click="" if wanted else click_of(beacons[0], _address(hit, beacons[0])),
             wish=news(wish, granted=bool(events or gone), objected=left and not (fresh or gone)),
         )
 
@@ -240,6 +242,14 @@ def _address(hit: Hit, beacon: Beacon) -> str:
     """The page's address as it came; a pixel without one has its referrer's."""
     address = beacon.ad.get("loc") or hit.referer
     return address if isinstance(address, str) else ""
+
+
+def click_of(beacon: Beacon, address: str) -> str:
+    """The pin's click id that a page knows or was reached by, '' for none."""
+    for given in (beacon.pd.get("epik"), dict(landing.read(address, frozenset()).clicks).get("epik")):
+        if isinstance(given, str) and people.click(given):
+            return given
+    return ""
 
 
 def spoken(beacons: list[Beacon]) -> bool:

@@ -38,6 +38,8 @@ class Letters:
                 )
             if trusted:
                 found.append((b"pin-unauth", self.pin(tag, intake.visitor).encode()))
+                if intake.click:
+                    found.append((b"epik", intake.click.encode()))
         return found
 
     def pin(self, tag: Tag, visitor: bytes) -> str:
