@@ -102,6 +102,8 @@ def test_time_is_corrected_for_the_clients_clock(ts, sent, time):
         ("no_consent", {}, {"consent": "required"}, {}),
         ("", {"consent": 1}, {"consent": "required"}, {}),
         ("bot", {"ad": {"webdriver": True}}, {}, {}),
+        ("bot", {"ad": {"brands": [{"brand": "HeadlessChrome", "version": "143"}]}}, {}, {}),
+        ("", {"ad": {"brands": [{"brand": "Chromium", "version": "143"}], "webdriver": False}}, {}, {}),
         ("malformed", {"tid": None}, {}, {}),
         ("unknown_tag", {"tid": "abc123"}, {}, {}),
         ("unknown_tag", {"tid": 7}, {}, {}),

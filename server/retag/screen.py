@@ -136,6 +136,8 @@ def internal(case: Case) -> str | None:
 def automated(case: Case) -> str | None:
     if case.device.bot is not None:
         return case.device.bot
+    if "brands" in case.beacon.ad and "headless" in str(case.beacon.ad["brands"]).lower():
+        return "client hints of a headless browser"
     return "navigator.webdriver" if case.beacon.ad.get("webdriver") in (True, 1, "1", "true") else None
 
 
