@@ -1,89 +1,173 @@
-"""Export of a large audience over HTTP, and its size: members a second, and what memory the server takes.
+"""Exports of a large audience over HTTP: how fast, how soon, in how much memory, and what the door notices.
 
-.venv/bin/python benchmarks/export.py [MEMBERS]
+    python benchmarks/export.py [--members 1000000] [--formats csv,ndjson,…] [--seconds 8]
+
+For each format: members a second by the clock and by the processor that server and press took, the time to
+the first byte of the body, and how much both processes grew over what they held when idle. One member in ten, and
+100,000 at most, has an e-mail, a phone and a click id. Then wrk fills the door, without an export and during one export after
+another (`--seconds 0` leaves that out; it needs wrk). Members are put straight into the file: the fold has a
+benchmark of its own.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import http.client
 import os
-import pathlib
 import sqlite3
 import sys
 import tempfile
+import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import collect
+from retag.formats import FORMATS
+from retag.people import KINDS
 from server import Server, serving
 
 DAY = 86_400_000
+TICK = os.sysconf("SC_CLK_TCK")
+EVERY, MOST_SHOWN = 10, 100_000
+DIGESTS = ("em", "ph", "ph_e164", "hashed_maids")
 
 
-def ask(server: Server, method: str, path: str, body: bytes | None = None) -> bytes:
+def ask(server: Server, method: str, path: str, body: bytes | None = None) -> http.client.HTTPResponse:
     at = urlsplit(server.url)
     connection = http.client.HTTPConnection(at.hostname or "", at.port)
     address = f"/v5/ad_accounts/{server.account}{path}"
     connection.request(method, address, body, {"authorization": f"Bearer {server.key}"})
-    return connection.getresponse().read()
+    return connection.getresponse()
 
 
 def fill(server: Server, members: int) -> None:
-    """Members straight into the file: the fold has a benchmark of its own."""
+    """Members in order of id, and identifiers for some."""
+    every = max(EVERY, members // MOST_SHOWN)
     now = int(time.time() * 1000)
-    with closing(sqlite3.connect(server.folder / "retag.db", isolation_level=None, timeout=30)) as cn:
+    with contextlib.closing(sqlite3.connect(server.folder / "retag.db", isolation_level=None)) as cn:
+        cn.execute("PRAGMA busy_timeout = 60000")
         build = cn.execute("SELECT max(id) FROM build").fetchone()[0]
-        rows = (
-            (
-                build,
-                n.to_bytes(6, "big") + os.urandom(10),
-                now - n % DAY - 1,
-                now + 30 * DAY,
-                now - n % DAY - 1,
+        for start in range(0, members, 100_000):
+            ids = [n.to_bytes(6, "big") + os.urandom(10) for n in range(start, min(start + 100_000, members))]
+            cn.execute("BEGIN IMMEDIATE")
+            cn.executemany(
+                "INSERT INTO member VALUES (?, ?, ?, ?, ?)",
+                (
+                    (build, one, now - n % DAY - 1, now + 30 * DAY, now - n % DAY - 1)
+                    for n, one in enumerate(ids)
+                ),
             )
-            for n in range(members)
-        )
-        cn.execute("BEGIN IMMEDIATE")
-        cn.executemany("INSERT INTO member VALUES (?, ?, ?, ?, ?)", rows)
-        cn.execute("COMMIT")
+            cn.executemany(
+                "INSERT INTO identifier VALUES (?, ?, ?, ?, ?)",
+                (
+                    (server.account, kind, value, one, now)
+                    for one in ids[::every]
+                    for kind, value in [
+                        *((KINDS[name], os.urandom(32)) for name in DIGESTS),
+                        (KINDS["gclid"], b"EAIaIQob" + one.hex().encode()),
+                    ]
+                ),
+            )
+            cn.execute("COMMIT")
 
 
-def memory(server: Server) -> int:
-    """Resident MB."""
-    pages = pathlib.Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGESIZE") >> 20
+def processes(server: Server) -> list[int]:
+    """The server and its press."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    named = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    return [server.process.pid, *(pid for pid, name in named.items() if b"retag.press" in name)]
+
+
+def memory(server: Server) -> float:
+    """Resident MB of both."""
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in processes(server)]
+    return sum(pages) * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def spent(server: Server) -> float:
+    """Seconds of processor of both."""
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes(server)]
+    return sum(int(one[11]) + int(one[12]) for one in stats) / TICK
 
 
 def stream(server: Server, name: str, members: int) -> None:
-    at = urlsplit(server.url)
-    connection = http.client.HTTPConnection(at.hostname or "", at.port)
-    path = f"/v5/ad_accounts/{server.account}/audiences/2542000000001/export?format={name}"
-    started, before, lines = time.perf_counter(), memory(server), 0
-    connection.request("GET", path, headers={"authorization": f"Bearer {server.key}"})
-    answer, most = connection.getresponse(), before
+    idle, used, started = memory(server), spent(server), time.perf_counter()
+    answer = ask(server, "GET", f"/audiences/2542000000001/export?format={name}")
+    size, first, most = len(answer.read(1)), 0.0, idle
+    first = time.perf_counter() - started
     while part := answer.read(1 << 20):
-        lines += part.count(b"\n")
+        size += len(part)
         most = max(most, memory(server))
-    spent = time.perf_counter() - started
-    assert lines == members + 1, lines
-    print(f"{name:7} {members / spent:>10,.0f} members/s   memory {before} MB before, {most} MB at most")
+    clock, cost = time.perf_counter() - started, spent(server) - used
+    about = ask(server, "GET", f"/exports/{answer.headers['retag-export-id']}").read()
+    assert b'"sha256":"' in about, about
+    print(
+        f"{name:9} {members / clock:>9,.0f} members/s  {members / cost:>9,.0f} a second of processor"
+        f"  first byte {first * 1000:4.0f} ms  {size / 1e6:5.0f} MB"
+        f"  memory {idle:.0f} {most - idle:+.0f} MB",
+        flush=True,
+    )
+
+
+@contextlib.contextmanager
+def exporting(server: Server) -> Iterator[list[int]]:
+    """One export after another; how many bytes each gave."""
+    done, sizes = threading.Event(), [0]
+
+    def work() -> None:
+        while not done.is_set():
+            answer = ask(server, "GET", "/audiences/2542000000001/export?format=csv")
+            while not done.is_set() and (part := answer.read(1 << 18)):
+                sizes[-1] += len(part)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        done.set()
+        thread.join()
+
+
+def beside(server: Server, script: Path, seconds: int) -> None:
+    """The door without and with exports, in turns, so that a neighbour disturbs both alike."""
+    port, found = urlsplit(server.url).port or 0, {False: [], True: []}  # type: ignore[var-annotated]
+    for turn in range(4):
+        with exporting(server) if turn % 2 else contextlib.nullcontext([0]) as sizes:
+            found[bool(turn % 2)].append(collect.load(port, script, seconds, 64))
+        if turn % 2:
+            print(f"          meanwhile {sizes[-1] / 80 / seconds:,.0f} members/s exported", flush=True)
+    alone, both = (sum(one["rate"] for one in found[with_export]) / 2 for with_export in (False, True))
+    late, ratio = max(one["p99"] for one in found[True]), both / alone
+    print(
+        f"door      {alone:,.0f} requests/s alone, {both:,.0f} with exports: {ratio:.2f}, p99 {late:.0f} ms"
+    )
 
 
 def main() -> None:
-    members = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    with tempfile.TemporaryDirectory() as folder, serving(pathlib.Path(folder)) as server:
-        rule = b'{"name": "All", "audience_type": "VISITOR", "rule": {"event": "checkout"}}'
-        ask(server, "POST", "/audiences", rule)
-        fill(server, members)
-        for name in ("csv", "ndjson", "csv"):
-            stream(server, name, members)
-        started = time.perf_counter()
-        found = ask(server, "GET", "/audiences/2542000000001")
-        spent = (time.perf_counter() - started) * 1000
-        assert f'"size":{members}'.encode() in found, found
-        print(f"size    {spent:>10,.0f} ms for {members:,} members, over HTTP")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--members", type=int, default=1_000_000)
+    parser.add_argument("--formats", default=",".join(FORMATS))
+    parser.add_argument("--seconds", type=int, default=8)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        _, script = collect.prepare(Path(name))
+        with serving(Path(name), rate_limits="off") as server:
+            rule = b'{"name": "All", "audience_type": "VISITOR", "rule": {"event": "checkout"}}'
+            ask(server, "POST", "/audiences", rule).read()
+            fill(server, given.members)
+            time.sleep(2)  # the press has come up
+            for one in given.formats.split(","):
+                stream(server, one, given.members)
+            if given.seconds and script:
+                beside(server, script, given.seconds)
 
 
 main()

@@ -28,7 +28,9 @@ from retag.store.reader import Reader
 
 log = logging.getLogger("retag.press")
 LINE = 1 << 20
-NICENESS = 10
+CONNECTIONS = 2
+"""Each may keep 8 MB of pages: so the press stays small."""
+NICENESS = 19
 """The door goes first: on a machine whose processors are busy the press gets what is left."""
 
 
@@ -96,7 +98,7 @@ async def run(path: str, folder: str, orders: BinaryIO, reports: BinaryIO) -> No
 
     lines = asyncio.StreamReader(limit=LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), orders)
-    reader = Reader(path)
+    reader = Reader(path, CONNECTIONS)
     worker = Worker(reader, Path(folder), report)
     decode = msgspec.json.Decoder(Order).decode
     while line := await lines.readline():
