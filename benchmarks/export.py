@@ -3,10 +3,10 @@
     python benchmarks/export.py [--members 1000000] [--formats csv,ndjson,…] [--seconds 8]
 
 For each format: members a second by the clock and by the processor that server and press took, the time to
-the first byte of the body, and how much both processes grew over what they held when idle. One member in ten, and
-100,000 at most, has an e-mail, a phone and a click id. Then wrk fills the door, without an export and during one export after
-another (`--seconds 0` leaves that out; it needs wrk). Members are put straight into the file: the fold has a
-benchmark of its own.
+the first byte of the body, and how much both processes grew over what they held when idle. One member in ten,
+100,000 at most, has e-mail, phone, device and click id. Then wrk fills the door, without an export and during
+one export after another (`--seconds 0` leaves that out; it needs wrk). Members go straight into the file: the
+fold has a benchmark of its own.
 """
 
 from __future__ import annotations
