@@ -97,6 +97,18 @@ def test_the_documented_example_is_read_with_its_typo():
     assert items == [{"product_name": "Parker Boots", "product_id": "1414"}, {"product_id": "ABC"}]
 
 
+EUROS = b"ed=%7B%22currency%22:%22EUR%22%7D"
+
+
+@pytest.mark.parametrize("query", [b"ed[value]=1&" + EUROS, EUROS + b"&ed[value]=1"])
+def test_brackets_and_json_of_one_part_are_both_read(query):
+    """In either order; broken JSON costs only itself."""
+    both = only(wire.decode(hit(None, method="GET", query=b"tid=1&" + query)))
+    assert both.ed == {"value": "1", "currency": "EUR"}
+    broken = only(wire.decode(hit(None, method="GET", query=b"tid=1&ed[value]=1&ed=%7B")))
+    assert broken.ed == {"value": "1"}
+
+
 def test_several_events_come_in_order():
     """An array of objects."""
     body = json.dumps([{"tid": "1", "event": str(i)} for i in range(3)]).encode()

@@ -124,29 +124,41 @@ def form(encoded: bytes) -> dict[str, Any]:
     if len(pairs) > MOST_PARAMS:
         raise Malformed(f"more than {MOST_PARAMS} parameters")
     found: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         if name:
-            _put(found, unquote_plus(name, "utf-8", "replace"), unquote_plus(value, "utf-8", "replace"))
-    return found
+            name, value = unquote_plus(name, "utf-8", "replace"), unquote_plus(value, "utf-8", "replace")
+            if not _put(parts, name, value):
+                found[name] = value
+    return found | {name: _both(found.get(name), part) for name, part in parts.items()}
 
 
-def _put(found: dict[str, Any], name: str, value: str) -> None:
-    """`ed[line_items][0][product_id]=1`; the documented example forgets the `ed` once."""
+def _both(said: Any, part: dict[str, Any]) -> dict[str, Any]:
+    """A part in brackets, and what the same request says of it as JSON."""
+    try:
+        known = parse(said) if said else {}
+    except Malformed:
+        return part
+    return known | part if isinstance(known, dict) else part
+
+
+def _put(parts: dict[str, Any], name: str, value: str) -> bool:
+    """`ed[line_items][0][product_id]=1`, False for another name; the documented example forgets an `ed`."""
     match = BRACKETS.fullmatch(name)
     if match is None:
-        found[name] = value
-        return
-    place = found.setdefault(match[1] or "ed", {})
+        return False
+    place = parts.setdefault(match[1] or "ed", {})
     *path, last = re.findall(r"\[([^\[\]]*)\]", match[2])
     if len(path) >= DEPTH - 1:
         raise Malformed(TOO_DEEP)
     for key in path:
         if not isinstance(place, dict):
-            return
+            return True
         place = place.setdefault(key, {})
     if isinstance(place, dict):
         place[last or str(len(place))] = unquoted(value)
+    return True
 
 
 def unquoted(value: str) -> str:
