@@ -3,7 +3,7 @@
 import pytest
 
 from beds import DAY, HOUR, NOW, Bed, event, visitor
-from retag import fold
+from retag import fold, upkeep
 from retag.events import SOURCES
 from retag.people import KINDS
 from retag.store import showing
@@ -162,6 +162,18 @@ def test_strongest_identifier_decides(bed):
     bed.take(event(people=[click], time=NOW - DAY), event(people=[email], visitor=2))
     bed.take(server(people=[email, click]))
     assert bed.rows("SELECT visitor FROM log WHERE seq = 3") == [(visitor(1),)]
+
+
+def test_an_objector_is_in_no_audience_by_a_servers_event_either(bed):
+    """Their address finds them, and finds an objector; what they did before is only out of sight."""
+    audience = bed.audience({"event": "lead"})
+    bed.take(event(people=[EMAIL]))
+    upkeep.opt_out(bed.cn, visitor(1), NOW + 1)
+    bed.take(event(name="lead", received=NOW), server(name="lead", people=[EMAIL], received=NOW + 2))
+    assert bed.rows("SELECT visitor, standing FROM log WHERE seq > 1") == [(visitor(1), 0), (visitor(1), 5)]
+    assert bed.members(audience) == set()
+    upkeep.opt_in(bed.cn, visitor(1), NOW + 3)
+    assert bed.members(audience) == {visitor(1)}
 
 
 def customer(number):

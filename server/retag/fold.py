@@ -20,6 +20,7 @@ from retag import people
 from retag.events import SOURCES, STANDINGS, Event
 from retag.store import folding, log, marking, matching, replay, settle, showing
 from retag.store.desk import Desk, Live, live_builds
+from retag.store.graves import Graves
 from retag.store.membership import Mark, Touch, fact_of, match
 from retag.store.membership import settle as settle_window
 
@@ -51,11 +52,14 @@ def advance(
 def _advance(cn: sqlite3.Connection, desk: Desk, batch: list[settle.Entry], now: int, bare: bool) -> int:
     """Fold up to the first event that makes another change hands; how many were folded."""
     living = _bury(cn, desk, batch)
-    settled, moves, matches = _settle(cn, living)
+    settled, moves, matches = _settle(cn, living, desk.graves)
     folding.save_log(cn, settled)
     if not bare:
         touches = touches_of(desk, [(one.event, one.visitor) for one in settled if not one.standing])
-        _apply(cn, desk, touches + matching.touches(desk, matches, now), now)
+        touches += matching.touches(desk, matches, now)
+        if desk.graves.opted_out:
+            touches = [one for one in touches if one.pair[1] not in desk.graves.opted_out]
+        _apply(cn, desk, touches, now)
     if not moves:
         return len(batch)
     _move(cn, moves, now)
@@ -63,21 +67,21 @@ def _advance(cn: sqlite3.Connection, desk: Desk, batch: list[settle.Entry], now:
 
 
 def _bury(cn: sqlite3.Connection, desk: Desk, batch: list[settle.Entry]) -> list[settle.Entry]:
-    """Late events of the erased leave the log; those of objectors count for nothing."""
+    """Late events of the erased leave the log; what objectors do since they objected counts for nothing."""
     graves = desk.graves
     if not graves.any:
         return batch
     for one in batch:
         if graves.erased(one.visitor):
             one.standing = settle.ERASED
-        elif one.visitor in graves.opted_out:
+        elif graves.objected(one.visitor, one.event.received):
             one.standing = settle.OPTED_OUT
     folding.drop(cn, [one.seq for one in batch if one.standing == settle.ERASED])
     return [one for one in batch if one.standing != settle.ERASED]
 
 
 def _settle(
-    cn: sqlite3.Connection, batch: list[settle.Entry]
+    cn: sqlite3.Connection, batch: list[settle.Entry], graves: Graves
 ) -> tuple[list[settle.Entry], list[settle.Move], list[matching.Match]]:
     """Decide standing and owner of each event, in order, and store what that taught.
 
@@ -94,6 +98,8 @@ def _settle(
         identifiers = shown.get(one.seq, [])
         if one.seq in strangers:
             _find_owner(one, identifiers, showings)
+            if graves.objected(one.visitor, one.event.received):
+                one.standing = settle.OPTED_OUT
         if one.standing == settle.COUNTED:
             ledger.settle(one)
         one.moved = one.visitor != one.event.visitor

@@ -8,19 +8,24 @@ from hashlib import blake2b
 import msgspec
 
 from retag.store import log
+from retag.windows import EVER
 
 
 class Graves(msgspec.Struct):
-    """Erased visitors by hash, objectors by id."""
+    """Erased visitors by hash; objectors by id, since when, UTC ms."""
 
     key: bytes = b""
     change: int = -1
     hashes: set[bytes] = msgspec.field(default_factory=set)
-    opted_out: set[bytes] = msgspec.field(default_factory=set)
+    opted_out: dict[bytes, int] = msgspec.field(default_factory=dict)
 
     @property
     def any(self) -> bool:
         return bool(self.hashes or self.opted_out)
+
+    def objected(self, visitor: bytes, received: int) -> bool:
+        """Whether an event arrived after its visitor had objected."""
+        return received >= self.opted_out.get(visitor, EVER)
 
     def erased(self, visitor: bytes) -> bool:
         return bool(self.hashes) and bury(self.key, visitor) in self.hashes
@@ -45,7 +50,7 @@ def load(cn: sqlite3.Connection, known: Graves) -> Graves:
         return known
     key = cn.execute("SELECT value FROM secret WHERE name = 'tombstone'").fetchone()[0]
     hashes = {row[0] for row in cn.execute("SELECT hash FROM tombstone").fetchall()}
-    opted_out = {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()}
+    opted_out = dict(cn.execute("SELECT visitor, since FROM opt_out").fetchall())
     return Graves(key, change, hashes, opted_out)
 
 
