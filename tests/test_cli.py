@@ -125,5 +125,5 @@ def test_snippet_names_the_served_file_by_its_integrity(tmp_path, made):
     with contextlib.closing(sqlite3.connect(tmp_path / "retag.db")) as cn:
         (kept,) = cn.execute("SELECT plain FROM tag_file").fetchall()
     version = tagfile.Version.of(kept[0])
-    assert (version.path, version.integrity) == (name, integrity)
+    assert (version.path(), version.integrity) == (name, integrity)
     assert "There is no tag" in run(tmp_path, "snippet", "2699999999999", status=2)
