@@ -43,10 +43,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 def event_of(row: Mapping[str, Any], reading: Reading) -> Event:
     """One event; errors.Invalid says what is wrong with the row."""
-    new = reading.renamed
-    given = {key: value for key, value in row.items() if value is not None and value != ""}
-    if new:
-        given = {new.get(key, key): value for key, value in given.items()}
+    given, data = _sorted(row, reading.renamed)
     time = time_of(given.get("time")) + reading.shift
     if time > reading.now:
         raise errors.Invalid("time", "is in the future")
@@ -57,7 +54,7 @@ def event_of(row: Mapping[str, Any], reading: Reading) -> Event:
     who = given.get("visitor") or (shown[0][1] if shown else None)
     if who is None:
         raise errors.Invalid("visitor", "is missing, and so is every identifier")
-    cleaned = fields.clean({key: value for key, value in given.items() if key not in APART})
+    cleaned = fields.clean(data)
     return Event(
         account=reading.account,
         tag=0,
@@ -73,6 +70,17 @@ def event_of(row: Mapping[str, Any], reading: Reading) -> Event:
         people=msgspec.json.encode(shown) if shown else b"",
         context=b"",
     )
+
+
+def _sorted(row: Mapping[str, Any], new: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`(what is known apart, event data)`: renamed, and without what is empty."""
+    apart: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    for key, value in row.items():
+        if value is not None and value != "":
+            name = new.get(key, key) if new else key
+            (apart if name in APART else data)[name] = value
+    return apart, data
 
 
 @lru_cache(4096)
