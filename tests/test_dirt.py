@@ -13,7 +13,7 @@ import pytest
 
 from door import Doorstep, standing
 from hits import hit
-from retag import fields, ingest, wire
+from retag import browser_side, fields, wire
 from retag.wire import Beacon
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
@@ -67,14 +67,18 @@ def test_a_published_request_decodes_to_what_it_means(sample: Any) -> None:
     address = urlsplit(sample["url"])
     found = wire.decode(hit(None, method="GET", path=address.path, query=address.query.encode()))
     assert len(found) == 1
-    assert ingest.name_of(found[0].event) is not None
+    assert browser_side.name_of(found[0].event) is not None
     meant = [one for kind, one in MEANT.items() if sample["kind"].startswith(kind)]
     for name, value in meant[0].items() if meant else ():
         assert meaning(found[0], name) == value
 
 
 def meaning(beacon: Beacon, name: str) -> Any:
-    own = {"name": ingest.name_of(beacon.event), "data": fields.clean(beacon.ed), "faults": beacon.faults}
+    own = {
+        "name": browser_side.name_of(beacon.event),
+        "data": fields.clean(beacon.ed),
+        "faults": beacon.faults,
+    }
     return own[name] if name in own else (beacon.pd | beacon.ad).get(name)
 
 

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(retag.__file__).parent
 LAYERS = [
     {"errors", "settings", "windows"},
     {"hits", "events", "people", "scrub", "fields", "wire", "devices", "screen", "identity", "keyring",
-     "newcomers", "landing", "server_side", "ingest", "history"},
+     "newcomers", "landing", "wish", "browser_side", "server_side", "ingest", "history"},
     {"rules", "likeness", "stats", "formats", "schedules", "webhooks"},
     {"store", "journal", "pace", "fold", "upkeep"},
     {"press"},

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from retag import errors, fields, people, scrub
+from retag.browser_side import name_of
 from retag.events import PLATFORMS, SOURCES, Event
-from retag.ingest import name_of
 
 OWN = ("event", "time", "visitor", "event_id", "url", "platform")
 APART = frozenset((*OWN, *people.SPELLINGS))

@@ -1,42 +1,32 @@
 """Ingest: one hit becomes events of one visitor, or refusals with their reasons. Pure: now is the hit's own.
 
-In order: decode the wire, find the tag, screen each event, find or mint the visitor, clean what is kept.
+In order: decode the wire, find the tag, find or mint the visitor, screen each event, clean what is kept.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from retag import devices, fields, identity, landing, people, scrub, wire
+from retag import devices, identity, landing, wire
+from retag.browser_side import address_of, click_of, event_of, kept_apart
 from retag.devices import Device
-from retag.events import INIT, PLATFORMS, SOURCES, Event, canonical
+from retag.events import Event
 from retag.hits import Hit
 from retag.keyring import Keyring
-from retag.landing import Landing
 from retag.newcomers import Newcomers
-from retag.screen import Case, Policy, Tag, check, said
-from retag.windows import DAY
+from retag.screen import Case, Policy, Tag, check
 from retag.wire import Beacon, Malformed
+from retag.wish import Wish, objects, wish_of
 
 __all__ = ["Door", "Intake", "Policy", "Tag", "tag_of"]
 
-NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
-LATEST = 7 * DAY
 MOST_KNOWN = 20_000
-
-
-class Wish(msgspec.Struct, frozen=True, gc=False):
-    """What a known visitor's browser says about being followed: by which mechanism, and when, UTC ms."""
-
-    account: int
-    visitor: bytes
-    granted: bool
-    mechanism: str
-    at: int
+GONE = {"erased": "the visitor was erased", "opted_out": "the visitor objected"}
+UNREAD = "ed, pd or ad could not be read and was left out"
+UNNAMED = "the event's name must be 1 to 100 of A-Z a-z 0-9 _ -"
 
 
 class Intake(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +52,33 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
     click: str = ""
 
 
+class Sorting(msgspec.Struct, gc=False):
+    """Events of one request as they are sorted: what counts, what is kept apart, what is refused and why."""
+
+    events: list[Event] = []
+    apart: list[Event] = []
+    landings: dict[str, Event] = {}
+    outcomes: dict[str, int] = {}
+    reasons: list[str] = []
+    faults: int = 0
+
+    def count(self, event: Event, came: Event | None) -> None:
+        """An event, with the click that brought it, if one did."""
+        self.events.append(event)
+        if came is not None:
+            self.landings[came.event_id] = came
+
+    def lose(self, faults: int) -> None:
+        """Parts of an event were unreadable."""
+        if faults:
+            self.faults += faults
+            self.reasons.append(UNREAD)
+
+    def refuse(self, outcome: str, reason: str) -> None:
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        self.reasons.append(reason)
+
+
 def tag_of(number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
     """A tag out of its row and configuration."""
     return Tag.parse(number, account, status, config)
@@ -83,7 +100,6 @@ class Door:
         self.banned = banned
         self._newcomers = Newcomers()
         self._devices: dict[str, Device] = {}
-        self._names: dict[str, str] = {}
 
     def unclassified(self, hit: Hit) -> str | None:
         """A user agent to classify before `take`, or None."""
@@ -100,67 +116,75 @@ class Door:
             beacons = wire.decode(hit)
         except Malformed as error:
             return Intake(outcomes={"malformed": 1}, reasons=(error.message,))
-        tag = self.tags.get(int(beacons[0].tag)) if beacons[0].tag.isdecimal() else None
+        first = beacons[0]
+        tag = self.tags.get(int(first.tag)) if first.tag.isdecimal() else None
         if tag is None:
-            return Intake(
-                outcomes={"unknown_tag": len(beacons)}, reasons=(f"no tag {beacons[0].tag[:20]!r}",)
-            )
-        return self._screened(hit, tag, beacons, entropy)
-
-    def _screened(self, hit: Hit, tag: Tag, beacons: list[Beacon], entropy: bytes) -> Intake:
-        device = self._devices.get(hit.user_agent, devices.UNKNOWN)
-        visitor, fresh = self._visitor(hit, tag, beacons[0], entropy)
+            return Intake(outcomes={"unknown_tag": len(beacons)}, reasons=(f"no tag {first.tag[:20]!r}",))
+        visitor, fresh = self._visitor(hit, tag, first, entropy)
         gone = None if fresh else self.banned(visitor)
-        events: list[Event] = []
-        apart: list[Event] = []
-        landings: dict[str, Event] = {}
-        outcomes: dict[str, int] = {}
-        reasons: list[str] = []
-        faults = 0
-        wanted = hit.path[:2] == "/v"
+        found = Sorting()
         for beacon in beacons:
-            refused = check(Case(hit, beacon, tag, device, self.policy))
-            if gone is not None and (refused is None or refused[0] == "bot"):
-                refused = (gone, "the visitor was erased" if gone == "erased" else "the visitor objected")
-            if refused is None and beacon.tag != beacons[0].tag:
-                refused = ("malformed", "one request serves one tag")
-            if refused is None or refused[0] == "bot":
-                arrived = landing.read(_address(hit, beacon), tag.params)
-                event = self._event(hit, tag, beacon, visitor, device, arrived) if wanted else None
-                if wanted and event is None:
-                    refused = ("malformed", "the event's name must be 1 to 100 of A-Z a-z 0-9 _ -")
-                elif event is not None and refused is not None:
-                    apart.append(kept_apart(event, refused[1]))
-                elif event is not None:
-                    events.append(event)
-                    came = landing.click(event, arrived) if tag.pin_clicks else None
-                    if came is not None:
-                        landings[came.event_id] = came
-            if refused is not None:
-                outcomes[refused[0]] = outcomes.get(refused[0], 0) + 1
-                reasons.append(refused[1])
-            elif beacon.faults:
-                faults += beacon.faults
-                reasons.append("ed, pd or ad could not be read and was left out")
-        known = bool(events) or (not wanted and not outcomes)
+            if beacon.tag != first.tag:
+                found.refuse("malformed", "one request serves one tag")
+            else:
+                self._sort(hit, tag, beacon, visitor, gone, found)
+        return self._intake(hit, tag, beacons, visitor, fresh, gone, found)
+
+    def _sort(
+        self, hit: Hit, tag: Tag, beacon: Beacon, visitor: bytes, gone: str | None, found: Sorting
+    ) -> None:
+        """One event: it counts, is kept apart as a bot's, or is refused."""
+        device = self._devices.get(hit.user_agent, devices.UNKNOWN)
+        refused = check(Case(hit, beacon, tag, device, self.policy))
+        if gone is not None and (refused is None or refused[0] == "bot"):
+            refused = gone, GONE[gone]
+        event: Event | None = None
+        if hit.path[:2] == "/v" and (refused is None or refused[0] == "bot"):
+            arrived = landing.read(address_of(hit, beacon), tag.params)
+            event = event_of(hit, tag, beacon, visitor, device, arrived)
+            if event is None:
+                refused = "malformed", UNNAMED
+            elif refused is None:
+                found.count(event, landing.click(event, arrived) if tag.pin_clicks else None)
+        if refused is None:
+            found.lose(beacon.faults)
+        else:
+            found.refuse(*refused)
+            if event is not None:
+                found.apart.append(kept_apart(event, refused[1]))
+
+    def _intake(
+        self,
+        hit: Hit,
+        tag: Tag,
+        beacons: list[Beacon],
+        visitor: bytes,
+        fresh: bool,
+        gone: str | None,
+        found: Sorting,
+    ) -> Intake:
+        known = bool(found.events) or (hit.path[:2] != "/v" and not found.outcomes)
         if fresh and known:
             self._newcomers.note(tag.account, hit, beacons[0].pd.get("first"), visitor)
-        says = gone != "erased" and (hit.gpc or hit.dnt or spoken(beacons))
-        wish = wish_of(hit, tag, self.policy, beacons, visitor) if says else None
-        left = wish is not None and not wish.granted and heard(outcomes)
+        wish = None if gone == "erased" else wish_of(hit, tag, self.policy, beacons, visitor)
+        left = objects(wish, found.outcomes)
+        if wish is not None:
+            # It is news of somebody known, when it is what decided.
+            decided = bool(found.events or gone) if wish.granted else left and not (fresh or gone)
+            wish = wish if decided else None
         return Intake(
-            events=tuple(events),
-            apart=tuple(apart),
-            landings=tuple(landings.values()),
-            outcomes=outcomes,
-            reasons=tuple(reasons),
+            events=tuple(found.events),
+            apart=tuple(found.apart),
+            landings=tuple(found.landings.values()),
+            outcomes=found.outcomes,
+            reasons=tuple(found.reasons),
             visitor=visitor if known else None,
             fresh=fresh and known,
             tag=tag,
-            faults=faults,
+            faults=found.faults,
             forget=gone == "erased" or (left and hit.cookie != ""),
-            click="" if wanted else click_of(beacons[0], _address(hit, beacons[0])),
-            wish=news(wish, granted=bool(events or gone), objected=left and not (fresh or gone)),
+            click="" if hit.path[:2] == "/v" else click_of(hit, beacons[0]),
+            wish=wish,
         )
 
     def _visitor(self, hit: Hit, tag: Tag, beacon: Beacon, entropy: bytes) -> tuple[bytes, bool]:
@@ -181,115 +205,3 @@ class Door:
         if met is not None and self.banned(met) is None:
             return met, True
         return identity.mint(hit.received, entropy), True
-
-    def _event(
-        self, hit: Hit, tag: Tag, beacon: Beacon, visitor: bytes, device: Device, arrived: Landing
-    ) -> Event | None:
-        name = self._names.get(beacon.event) or self._name(beacon.event)
-        if name is None:
-            return None
-        data = fields.clean(beacon.ed) if beacon.ed else {}
-        shown: list[tuple[int, str]] = []
-        if beacon.pd or arrived.clicks:
-            shown = people.identifiers(dict(arrived.clicks) | beacon.pd)
-        return Event(
-            account=tag.account,
-            tag=tag.id,
-            visitor=visitor,
-            name=name,
-            time=time_of(hit.received, beacon.ts, beacon.sent),
-            received=hit.received,
-            event_id=fields.event_id(beacon.ed) if beacon.ed else "",
-            source=SOURCES["tag"],
-            platform=PLATFORMS["web"],
-            url=arrived.url,
-            data=msgspec.json.encode(data) if data else b"",
-            people=msgspec.json.encode(shown) if shown else b"",
-            context=self._context(hit, beacon, device, tag.params),
-        )
-
-    def _name(self, given: str) -> str | None:
-        name = name_of(given)
-        if name is not None and len(self._names) < MOST_KNOWN:
-            self._names[given] = name
-        return name
-
-    def _context(self, hit: Hit, beacon: Beacon, device: Device, params: frozenset[str]) -> bytes:
-        ad = beacon.ad
-        context: dict[str, Any] = {"device": device.kind}
-        if country := hit.country or people.country(beacon.pd.get("country")):
-            context["country"] = country
-        if isinstance(ad.get("ref"), str) and ad["ref"]:
-            context["ref"] = scrub.url(ad["ref"], params)
-        for name, key in (("title", "title"), ("lang", "language")):
-            if isinstance(ad.get(key), str):
-                context[name] = scrub.text(ad[key][:200])
-        for name in ("sw", "sh"):
-            if isinstance(ad.get(name), int):
-                context[name] = ad[name] if abs(ad[name]) < 100_000 else 0
-        if beacon.consent is not None:
-            context["consent"] = str(beacon.consent)[:20]
-        return msgspec.json.encode(context)
-
-
-def kept_apart(event: Event, reason: str) -> Event:
-    """The event with the reason why it does not count, as the table of those has it."""
-    context = msgspec.json.decode(event.context) if event.context else {}
-    return msgspec.structs.replace(event, context=msgspec.json.encode({**context, "apart": reason}))
-
-
-def _address(hit: Hit, beacon: Beacon) -> str:
-    """The page's address as it came; a pixel without one has its referrer's."""
-    address = beacon.ad.get("loc") or hit.referer
-    return address if isinstance(address, str) else ""
-
-
-def click_of(beacon: Beacon, address: str) -> str:
-    """The pin's click id that a page knows or was reached by, '' for none."""
-    for given in (beacon.pd.get("epik"), dict(landing.read(address, frozenset()).clicks).get("epik")):
-        if isinstance(given, str) and people.click(given):
-            return given
-    return ""
-
-
-def spoken(beacons: list[Beacon]) -> bool:
-    """Whether the page says anything of consent."""
-    return beacons[0].consent is not None or beacons[-1].consent is not None
-
-
-def wish_of(hit: Hit, tag: Tag, policy: Policy, beacons: list[Beacon], visitor: bytes) -> Wish | None:
-    """An objection before consent, the browser's before the page's."""
-    if hit.gpc:
-        return Wish(tag.account, visitor, False, "Sec-GPC", hit.received)
-    if policy.dnt and hit.dnt:
-        return Wish(tag.account, visitor, False, "DNT", hit.received)
-    words = {said(one.consent) for one in beacons}
-    if False in words or True in words:
-        return Wish(tag.account, visitor, False not in words, "tag", hit.received)
-    return None
-
-
-def news(wish: Wish | None, granted: bool, objected: bool) -> Wish | None:
-    """The wish if it changes anything: of somebody known, and what decided."""
-    return wish if wish is not None and (granted if wish.granted else objected) else None
-
-
-def heard(outcomes: Mapping[str, int]) -> bool:
-    """Whether it was an objection that decided: not one from a foreign page, or for a tag that is none."""
-    return "opted_out" in outcomes or "no_consent" in outcomes
-
-
-def name_of(given: str) -> str | None:
-    """The stored name, or None for a name that cannot be one."""
-    plain = "".join(given.split())
-    if plain and not NAME.fullmatch(plain):
-        return None
-    return canonical(plain) if plain else INIT
-
-
-def time_of(received: int, ts: Any, sent: Any) -> int:
-    """received − (sent − ts) when both are given, clamped to the last seven days. Milliseconds."""
-    then, now = fields.number(ts), fields.number(sent)
-    if then is None or now is None:
-        return received
-    return int(min(received, max(received - LATEST, received - (now - then))))

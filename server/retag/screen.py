@@ -119,6 +119,8 @@ def unconsented(case: Case) -> str | None:
 
 def said(consent: Any) -> bool | None:
     """A `consent` value as yes, no or nothing."""
+    if consent is None:
+        return None
     word = str(consent).lower()
     return True if word in YES else False if word in NO else None
 

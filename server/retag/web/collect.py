@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from retag import errors
 from retag.hits import Hit
-from retag.ingest import Door, Intake, Wish
+from retag.ingest import Door, Intake
 from retag.journal import Journal
 from retag.web.answers import Answer, Answers
 from retag.web.arrivals import Arrivals
@@ -27,6 +27,7 @@ from retag.web.peers import Peers
 from retag.web.reading import Asked, Gone, gather, hit_of, read_body
 from retag.web.unseen import Unseen
 from retag.web.wishes import Wishes
+from retag.wish import Wish
 
 LIMIT = 64 << 10
 """Bytes in a body: what a browser lets a page send while it unloads."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from retag.ingest import Intake, kept_apart
+from retag.browser_side import kept_apart
+from retag.ingest import Intake
 from retag.web.peers import Client
 from retag.web.rates import BY_ADDRESS, BY_HOUR, BY_VISITOR, Buckets
 

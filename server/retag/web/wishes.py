@@ -12,9 +12,9 @@ import sqlite3
 from functools import partial
 
 from retag import errors, upkeep
-from retag.ingest import Wish
 from retag.journal import Journal
 from retag.store import graves
+from retag.wish import Wish
 
 MOST = 100
 """Wishes written in one transaction: a millisecond or two of the writer."""
