@@ -27,6 +27,7 @@ check: .venv/tested
 .venv/tested: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,actalike,countries,parquet,zstd]'
 	@test -x /usr/bin/chromium || (apt-get update && apt-get install --yes chromium) || $(BIN)/playwright install chromium
+	@test -x /usr/bin/firefox-esr || (apt-get update && apt-get install --yes firefox-esr) || echo "No Firefox: its tests are skipped here, and fail in CI. Install Debian's firefox-esr."
 	@touch $@
 
 # The official SDK pins old dependencies, so it has an environment of its own.
