@@ -34,12 +34,13 @@ const calls = {
 };
 
 /** One call; never throws. Its callback hears `(true)`, or `(false, reason)`. */
-export const call = (given) => {
-  const [name, ...rest] = [].slice.call(given);
-  const run = calls[String(name).toLowerCase()];
-  const done = rest.find((one) => typeof one == 'function');
-  let error = 'failed';
-  attempt(() => (error = run(...rest)));
-  say(name, error);
-  attempt(() => done && done(!error, error));
-};
+export const call = (given) =>
+  attempt(() => {
+    const [name, ...rest] = [].slice.call(given);
+    const run = calls[String(name).toLowerCase()];
+    const done = rest.find((one) => typeof one == 'function');
+    let error = 'failed';
+    attempt(() => (error = run(...rest)));
+    say(name, error);
+    done?.(!error, error);
+  });

@@ -2,14 +2,14 @@
 //
 // Seen pages use `fetch` with keepalive and read the answer; pages that hide use `sendBeacon`, whose return value
 // counts (https://github.com/PostHog/posthog-js/issues/4140); where connections are blocked, an image is tried.
-// `text/plain` needs no preflight. Until the first answer, one request at a time: a new browser is one visitor.
+// `text/plain` needs no preflight. One request at a time, until the page hides.
 
 import { clicks, forgetAll } from './clicks.js';
 import { allowed, denied, said, seen } from './consent.js';
-import { ready } from './hash.js';
+import { hold, holding } from './hash.js';
 import { attempt, json, nav, random } from './safe.js';
 import { base, say } from './say.js';
-import { keep, recall, stored, YEAR } from './storage.js';
+import { jar, keep, recall, stored, YEAR } from './storage.js';
 
 const LEASE = 1e4;
 const own = '_retag:' + attempt(random);
@@ -19,7 +19,8 @@ const foreign = !url.startsWith(location.origin + '/');
 /** The events that wait, oldest first, and those of them that are on their way. */
 let queue = [];
 let away = [];
-let answered = 0;
+let answered;
+let busy;
 let failures = 0;
 let blocked = 0;
 let notBefore = 0;
@@ -45,9 +46,6 @@ const save = () =>
 const saved = (run) =>
   stored((store) => Object.keys(store).forEach((key) => key.startsWith('_retag') && run(store, key)));
 
-/** Send when this task is over and everything is hashed. */
-const soon = () => ready.then(flush);
-
 /** Take over what tabs that are gone have left; a living one is asked again when its lease is over. */
 export const adopt = () => {
   adopting = 0;
@@ -58,13 +56,13 @@ export const adopt = () => {
     delete store[key];
     queue = mine.concat(queue);
   });
-  soon();
+  hold();
 };
 
 /** Add an event to the queue; it leaves with the others of this task. */
 export const enqueue = (event) => {
   queue = [...queue, event].slice(-50);
-  soon();
+  hold();
 };
 
 /** The next batch: one tag's events that may go, within a size that leaves room in the shared 64 KiB quota. */
@@ -84,7 +82,7 @@ const settle = (batch, done) => {
 const later = (seconds) => {
   const wait = Math.max(seconds | 0, Math.min(60, 2 ** failures++)) * (1e3 + (Date.now() % 1e3));
   notBefore = Date.now() + wait;
-  setTimeout(flush, wait);
+  setTimeout(flush, wait + 9);
 };
 
 /** Whether an answer settles its batch: yes, or a definite refusal; not an overload. */
@@ -95,6 +93,7 @@ const read = ({ status, headers }) => {
   if (id != null) keep('pin_unauth', id, YEAR);
   say(status, headers.get('retag-outcome'));
   if (status > 499 || status == 429) return later(headers.get('retry-after'));
+  answered = 1;
   if (status < 400) stored((store) => (store._retag = 1));
   return !(failures = blocked = 0);
 };
@@ -120,30 +119,32 @@ const post = async (body, tag) =>
 
 const beacon = (body) => attempt(() => nav.sendBeacon(url, body));
 
-/** What is known of the browser when an event leaves, and what consent was. */
-const equip = (event) => {
-  const partner = event.pd;
-  clicks(partner);
-  partner.pin_unauth = recall('pin_unauth');
+/** What is known of the browser when events leave. */
+const browser = () => {
+  const cookies = jar();
+  const found = clicks(cookies);
+  found.pin_unauth = recall('pin_unauth', cookies);
   // The first requests of a new browser, from any tab, share a word for a minute: the server makes them one visitor.
-  if (!known()) {
-    if (!recall('retag')) keep('retag', word, 60);
-    partner.first = recall('retag') || word;
-  }
-  if (said(true)) event.consent = 1;
+  if (!known() && !(found.first = recall('retag', cookies))) keep('retag', (found.first = word), 60);
+  return found;
 };
 
+/** One request at a time, and a new browser's first one has the server to itself; but none waits longer than 2 s. */
 const free = () => {
-  answered = 1;
+  busy = 0;
   flush();
 };
 
 const send = async () => {
-  const held = notBefore > Date.now() || blocked > 4 || (away[0] && !answered);
+  const held = holding || busy || blocked > 4 || notBefore > Date.now();
   const batch = seen() && (hiding || !held) ? next() : [];
-  batch.forEach(equip);
+  if (!batch[0]) return save();
+  const partner = browser();
+  batch.forEach((event) => {
+    Object.assign(event.pd, partner);
+    if (said(true)) event.consent = 1;
+  });
   save();
-  if (!batch[0]) return;
   away.push(...batch);
   const body = json(batch.map(wire));
   if (hiding && beacon(body)) {
@@ -151,6 +152,7 @@ const send = async () => {
     if (answered && !failures && nav.onLine) settle(batch, 1);
     return send();
   }
+  busy = 1;
   setTimeout(free, 2e3);
   let done;
   try {
@@ -160,11 +162,11 @@ const send = async () => {
     later();
   }
   settle(batch, done);
-  if (done) free();
+  free();
 };
 
 /** Send what may go. */
-const flush = () => send().catch(say);
+export const flush = () => send().catch(say);
 
 /** The page hides: hand over what has not left, and give up the lease. */
 export const hide = () => {
@@ -177,12 +179,12 @@ export const hide = () => {
 export const retry = () => {
   failures = blocked = notBefore = 0;
   away = [];
-  flush();
+  free();
 };
 
 /** Drop what waits, delete what is ours, and tell the server to drop the browser's id. */
 export const forget = (tags) => {
-  const pin_unauth = recall('pin_unauth');
+  const pin_unauth = recall('pin_unauth', jar());
   owed = forgetAll() || known() || owed;
   queue = [];
   word = attempt(random);

@@ -1,20 +1,28 @@
 // E-mail addresses and user ids are hashed here: a raw one is never sent, and never stored.
 // Without `crypto.subtle` (plain http) it is left out.
 
+import { flush } from './delivery.js';
 import { say } from './say.js';
 
 // SHA-256, SHA-1 or MD5 already.
 const HEX = /^([a-f\d]{8}){4,8}$/;
 
-/** Settles when events may leave: all that was learnt is hashed, and modules have read the page. */
-export let ready = Promise.resolve();
+/** How many promises are waited for: events leave when all that was learnt is hashed, and modules have read the page. */
+export let holding = 0;
 
-/** Let events wait for a promise too. */
-export const hold = (promise) => {
-  ready = Promise.all([ready, promise]).catch(say);
+/** Send what there is after a promise, or when this task is over. */
+export const hold = async (promise) => {
+  holding++;
+  try {
+    await promise;
+  } catch (error) {
+    say(error);
+  }
+  holding--;
+  flush();
 };
 
-/** A list of the digests of a value or of several, which fills until `ready`. */
+/** A list of the digests of a value or of several, which fills while events are held. */
 export const digests = (given) => {
   const found = [];
   const hash = async (text) => {

@@ -23,7 +23,9 @@ const begin = () => {
   const pintrk = (...given) => call(given);
   const push = (...all) => all.forEach(call);
   const api = { decide, enrich, heard, leave, words };
-  Object.assign(pintrk, { queue: Object.assign([], { push }), push, version: '3.0', retag: api });
+  // Defined, since a frozen prototype forbids to assign.
+  const queue = Object.defineProperty([], 'push', { value: push });
+  Object.assign(pintrk, { queue, push, version: '3.0', retag: api });
   const waiting = stub?.queue || [];
   win.pintrk = pintrk;
   // A frozen global keeps the stub, and others have kept its queue.

@@ -13,5 +13,8 @@ export const keep = (name, value, seconds) =>
     doc.cookie = `_${name}=${value};path=/;max-age=${seconds};samesite=lax` + (isSecureContext ? ';secure' : '');
   });
 
-/** A kept value, or undefined. */
-export const recall = (name) => attempt(() => doc.cookie.match(`\\b_${name}=([^;]+)`)[1]);
+/** All cookies of the page as one text: they are another process's, so ask once. */
+export const jar = () => attempt(() => doc.cookie) || '';
+
+/** A value that is kept in such a text, or undefined. */
+export const recall = (name, cookies) => cookies.match(`\\b_${name}=([^;]+)`)?.[1];

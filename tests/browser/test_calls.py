@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import time
 
-from conftest import SCRIPT, call
+from conftest import SCRIPT, STUB, call
 
 ANN = hashlib.sha256(b"ann@mail.example").hexdigest()
 
@@ -132,3 +133,92 @@ def test_the_landing_pages_click_id_is_kept_and_the_address_is_scrubbed(stage):
     assert [5, "dj0yJnU9abcdef"] in json.loads(row[4])
     stage.wait(lambda: stage.cookies() >= {"_epik", "retag"})
     assert not any("x1y2" in text for text in posted)
+
+
+def test_what_is_no_json_is_refused_and_stops_nothing(stage):
+    """A loop, a BigInt, a page's window: the callback is told, the other events go."""
+    page = stage.show(calls="pintrk('load', TAG);")
+    page.wait_for_function("pintrk.retag")
+    heard = page.evaluate(
+        """() => {
+          const loop = {}; loop.loop = loop;
+          const heard = [];
+          for (const bad of [loop, {big: 10n}, {node: window}])
+            pintrk('track', 'search', bad, (...all) => heard.push(all));
+          pintrk('nonsense'); pintrk(); pintrk('constructor', {}); pintrk.push(null, 7);
+          pintrk('track', 'lead', {value: 5}, (...all) => heard.push(all));
+          return heard;
+        }"""
+    )
+    assert [one[0] for one in heard] == [False, False, False, True]
+    assert heard[0][1] == "failed"
+    assert json.loads(stage.until("lead")[0][2]) == {"value": 5}
+
+
+def test_an_event_is_what_it_was_when_it_was_called(stage):
+    """The page may change its objects right after."""
+    page = stage.show(calls="pintrk('load', TAG);")
+    page.wait_for_function("pintrk.retag")
+    page.evaluate(
+        "(() => { const data = {line_items: [{product_id: 7}]}; pintrk('track', 'addtocart', data);"
+        "data.line_items[0].product_id = 8; data.value = 9 })()"
+    )
+    assert json.loads(stage.until("addtocart")[0][2]) == {"line_items": [{"product_id": "7"}]}
+
+
+def test_a_callback_that_throws_is_its_own_affair(stage):
+    """Nor does it keep the calls after it."""
+    stage.show(calls="pintrk('load', TAG); pintrk('track', 'lead', {}, () => { throw 1 }); pintrk('page');")
+    stage.until("lead", "init")
+
+
+def test_what_is_sent_of_the_browser(stage):
+    """Address, referrer, screen, language, user-agent hints, times and an id of its own for each event."""
+    posted = []
+    stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
+    stage.patch(script={"title": True})
+    stage.show(calls="pintrk('load', TAG); pintrk('page'); pintrk('track', 'lead');")
+    stage.until("init", "lead")
+    first, second = json.loads(posted[0])
+    assert first["ad"]["loc"].endswith(f"/stage/{stage.name}")
+    assert {"sw", "sh", "language", "if", "title", "brands", "platform", "mobile"} <= first["ad"].keys()
+    assert first["ad"]["title"] == "Stage"
+    assert first["ts"] <= first["sent"]
+    assert first["ed"]["event_id"] != second["ed"]["event_id"]
+
+
+def test_all_click_ids_are_kept_for_later_pages(stage):
+    """First-party, a year or ninety days; they go with the events of pages that do not have them."""
+    ids = {
+        "epik": "dj0yJnU9abcdef",
+        "gclid": "EAIaIQobChMI7",
+        "fbclid": "IwAR0abcdefgh",
+        "ttclid": "E.C.P.abcdef",
+        "msclkid": "0a1b2c3d4e5f",
+    }
+    query = "?" + "&".join(f"{name}={value}" for name, value in ids.items())
+    stage.show(calls="pintrk('load', TAG); pintrk('page');", query=query)
+    stage.until("init", "click")
+    days = {one["name"]: (one["expires"] - time.time()) / 86400 for one in stage.context.cookies()}
+    assert round(days["_epik"]) == 365
+    assert {round(days[f"_{name}"]) for name in ids if name != "epik"} == {90}
+    stage.show(calls="pintrk('load', TAG); pintrk('track', 'lead');")
+    lead = next(row for row in stage.until("init", "click", "lead") if row[0] == "lead")
+    assert {value for _, value in json.loads(lead[4])} == set(ids.values())
+
+
+def test_the_base_code_inside_a_frame_says_so(stage):
+    """Its address is its own, and it is the same visitor."""
+    posted = []
+    stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
+    page = stage.show(calls="pintrk('load', TAG); pintrk('page');")
+    stage.until("init")
+    inner = f"<script>{STUB}pintrk('load', '{stage.tag}'); pintrk('track', 'lead')</script>{SCRIPT}"
+    page.route("**/frame", lambda route: route.fulfill(body=inner, content_type="text/html"))
+    url = f"/stage/{stage.name}/frame"
+    page.evaluate(
+        "url => { const f = document.createElement('iframe'); f.src = url; document.body.append(f) }", url
+    )
+    rows = stage.until("init", "lead")
+    assert len({row[1] for row in rows}) == 1
+    assert [json.loads(one)[0]["ad"]["if"] for one in posted] == [False, True]

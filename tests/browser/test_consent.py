@@ -3,6 +3,7 @@
 import pytest
 
 VIEW = "pintrk('load', TAG); pintrk('page');"
+GPC = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})"
 OURS = "Object.keys(localStorage).filter(key => key.startsWith('_retag:')).length"
 
 
@@ -47,14 +48,61 @@ def test_withdrawal_deletes_ours_and_tells_the_server(stage):
 
 def test_global_privacy_control_is_a_no(stage):
     """No request, no cookie, whatever the mode says."""
-    stage.context.add_init_script(
-        "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})"
-    )
+    stage.context.add_init_script(GPC)
     stage.patch(consent="off")
     stage.show(calls="pintrk('setconsent', true);" + VIEW, query="?gclid=EAIaIQobChMI7")
     stage.settle(600)
     assert stage.sent == []
     assert stage.cookies() == set()
+
+
+@pytest.mark.parametrize("denial", ["pintrk('setconsent', false);", GPC + ";"])
+def test_a_denial_on_a_later_visit_deletes_what_an_earlier_one_left(stage, denial):
+    """Before `load`, too: the server is told once, its own cookie goes, and no event is sent."""
+    stage.show(calls=VIEW, query="?gclid=EAIaIQobChMI7")
+    stage.until("init")
+    assert "retag" in stage.cookies()
+    told = []
+    stage.context.on("request", lambda one: "/v3/" in one.url and told.append(one.post_data))
+    for _ in range(2):
+        page = stage.show(calls=denial + VIEW)
+        page.wait_for_function("pintrk.retag")
+        stage.wait(lambda: not stage.cookies())
+        stage.settle()
+        assert page.evaluate("Object.keys(localStorage)") == []
+    assert len(told) == 1
+    assert '"consent":0' in told[0]
+    assert stage.names() == ["init"]
+
+
+def test_an_answer_that_comes_after_the_denial_keeps_nothing(stage):
+    """The first event is under way when consent is withdrawn."""
+    held = []
+    page = stage.context.new_page()
+    page.route("**/v3/", lambda route: held.append(route) if not held else route.continue_())
+    stage.show(calls=VIEW, page=page)
+    stage.wait(lambda: held)
+    page.evaluate("pintrk('setconsent', false)")
+    held[0].continue_()
+    stage.wait(lambda: not stage.waiting)
+    stage.settle()
+    assert page.evaluate("Object.keys(localStorage)") == []
+
+
+def test_attributes_make_a_mode_stricter_and_never_looser(stage):
+    """`data-consent="required"` waits; `data-consent="off"` on a tag that requires it waits too."""
+    strict = '<script async src="/tag.js" data-consent="required"></script>'
+    loose = '<script async src="/tag.js" data-consent="off"></script>'
+    page = stage.show(calls=VIEW, script=strict)
+    page.wait_for_function("pintrk.retag")
+    stage.patch(consent="required")
+    other = stage.show(calls=VIEW, script=loose)
+    other.wait_for_function("pintrk.retag")
+    stage.settle()
+    assert stage.sent == []
+    assert stage.cookies() == set()
+    page.evaluate("pintrk('setconsent', true)")
+    stage.until("init")
 
 
 TCF = """
@@ -81,6 +129,58 @@ def test_the_iab_tcf_is_waited_for(stage, yes):
     assert stage.names() == ["init"] * yes
 
 
+def test_what_objects_wins(stage):
+    """The banner's no over the page's yes, whatever comes first; a later yes in the banner counts again."""
+    stage.patch(script={"modules": ["consent"]})
+    page = stage.show(calls=TCF + VIEW)
+    page.evaluate("said(false); pintrk('setconsent', true); pintrk('track', 'lead')")
+    stage.settle()
+    assert stage.names() == []
+    page.evaluate("said(true); pintrk('track', 'search')")
+    stage.until("search")
+
+
+def test_a_banner_that_comes_late_is_waited_for(stage):
+    """Its script is loaded after ours: nothing is sent before it, and its no is heard."""
+    stage.patch(script={"modules": ["consent"]})
+    page = stage.show(calls=VIEW)
+    page.wait_for_function("pintrk.retag")
+    page.evaluate(TCF.replace("const said", "window.said") + "; 1")
+    stage.settle(600)
+    assert stage.sent == []
+    page.evaluate("said(true)")
+    stage.until("init")
+
+
+def test_without_any_banner_the_tags_mode_decides(stage):
+    """Two seconds after the page was loaded."""
+    stage.patch(script={"modules": ["consent"]})
+    stage.show(calls=VIEW)
+    stage.until("init")
+
+
+@pytest.mark.parametrize("broken", ["{}", "null", "{gdprApplies: true, eventStatus: 'tcloaded'}"])
+def test_a_banner_that_talks_nonsense_gives_no_consent(stage, broken):
+    """And is not thrown at."""
+    stage.patch(script={"modules": ["consent"], "vendor": 7})
+    banner = f"window.__tcfapi = (command, version, callback) => callback({broken}, true);"
+    page = stage.show(calls=banner + VIEW)
+    page.wait_for_function("pintrk.retag")
+    stage.settle()
+    assert stage.sent == []
+
+
+def test_a_pixel_without_script_is_refused_where_consent_is_required(stage):
+    """By the server: nobody can have asked."""
+    stage.patch(consent="required")
+    page = stage.show(f"<img src='/v3/?tid={stage.tag}&noscript=1'>", calls="pintrk('load', TAG);")
+    stage.wait(lambda: stage.sent and not stage.waiting)
+    stage.settle()
+    assert stage.names() == []
+    assert stage.cookies() == set()
+    assert page.evaluate("document.querySelector('img').naturalWidth") == 1
+
+
 @pytest.mark.parametrize(("sold", "wanted"), [(1, []), (2, ["init"])])
 def test_a_us_opt_out_by_gpp_is_a_no(stage, sold, wanted):
     """SaleOptOut 1 objects; 2 does not."""
@@ -96,8 +196,42 @@ def test_a_us_opt_out_by_gpp_is_a_no(stage, sold, wanted):
     assert stage.names() == wanted
 
 
+def test_a_gpp_that_was_ready_before_us_is_heard(stage):
+    """It says so as it takes our listener, and never again."""
+    stage.patch(script={"modules": ["consent"]})
+    ping = "{signalStatus: 'ready', parsedSections: {usca: {SaleOptOut: 2, Gpc: WORD}}}"
+    gpp = (
+        "window.__gpp = (command, callback) =>"
+        f"callback({{eventName: 'listenerRegistered', data: true, pingData: {ping}}});"
+    )
+    stage.show(calls=gpp.replace("WORD", "true") + VIEW)
+    stage.settle(600)
+    assert stage.sent == []
+    stage.show(calls=gpp.replace("WORD", "false") + VIEW)
+    stage.until("init")
+
+
+def test_googles_denied_default_is_a_question_and_a_denied_update_an_answer(stage):
+    """What was waiting goes when the answer is yes."""
+    stage.patch(script={"modules": ["consent"], "google": True})
+    layer = (
+        "window.dataLayer = []; window.gtag = function () { dataLayer.push(arguments) };"
+        "window.all = (word) => ({ad_storage: word, ad_user_data: word, ad_personalization: word});"
+        "gtag('consent', 'default', {...all('denied'), wait_for_update: 500}); gtag('js', new Date());"
+    )
+    page = stage.show(calls=layer + VIEW)
+    page.wait_for_function("pintrk.retag")
+    stage.settle(600)
+    assert stage.sent == []
+    page.evaluate("gtag('consent', 'update', all('granted'))")
+    stage.until("init")
+    page.evaluate("gtag('consent', 'update', all('denied')); pintrk('track', 'lead')")
+    stage.settle()
+    assert stage.names() == ["init"]
+
+
 def test_googles_consent_mode_is_followed(stage):
-    """Denied by default, granted by an update."""
+    """Nothing said is waited for, granted by an update."""
     stage.patch(script={"modules": ["consent"], "google": True})
     layer = (
         "window.dataLayer = []; window.gtag = function () { dataLayer.push(arguments) };"
@@ -111,8 +245,11 @@ def test_googles_consent_mode_is_followed(stage):
 
 
 def test_the_shops_own_staff_are_left_out(stage):
-    """Once asked for, in this browser for good."""
-    stage.show(calls=VIEW, query="?retag_ignore=1")
+    """Once asked for, in this browser for good; the page's own code is called back all the same."""
+    page = stage.show(calls=VIEW, query="?retag_ignore=1")
+    page.wait_for_function("pintrk.retag")
+    heard = page.evaluate("new Promise(done => pintrk('track', 'lead', {}, (...all) => done(all)))")
+    assert heard == [False, "denied"]
     page = stage.show(calls=VIEW)
     stage.settle()
     assert stage.names() == []

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 LOAD = "pintrk('load', TAG);"
 CARD = """
 <div data-retag-product-id=7 data-retag-campaign=c1>
@@ -81,6 +83,73 @@ def test_a_product_page_says_its_product(stage):
     first, second = [json.loads(row[2]) for row in stage.until("pagevisit", "pagevisit")]
     assert first["line_items"][0] == {"product_id": "B7", "product_name": "Boots", "product_price": 199.98}
     assert "line_items" not in second
+
+
+def test_a_product_further_down_the_page_is_waited_for(stage):
+    """`pagevisit` is called in the head, while the page is still being read."""
+    stage.patch(script={"modules": ["products"]})
+    linked = {"@type": "Product", "sku": "B7", "offers": {"price": 48, "priceCurrency": "EUR"}}
+    body = f'<script>"late"</script><script type="application/ld+json">{json.dumps(linked)}</script>'
+    script = '<script src="/tag.js"></script>'
+    stage.show(body, calls=LOAD + "pintrk('track', 'Page Visit');", script=script)
+    (row,) = stage.until("pagevisit")
+    data = json.loads(row[2])
+    assert data["line_items"] == [{"product_id": "B7", "product_price": 48}]
+    assert data["currency"] == "EUR"
+
+
+OPEN_GRAPH = """
+<meta property="og:type" content="product"><meta property="og:title" content="Boots">
+<meta property="product:retailer_item_id" content="B7"><meta property="product:price:amount" content="199,98">
+<meta property="product:price:currency" content="EUR">"""
+MICRODATA = """
+<div itemscope itemtype="https://schema.org/Product">
+  <div itemprop="isRelatedTo" itemscope itemtype="https://schema.org/Product">
+    <b itemprop="sku">OTHER</b></div>
+  <b itemprop="name">Boots</b><meta itemprop="sku" content="B7">
+  <div itemprop="review" itemscope itemtype="https://schema.org/Review"><i itemprop="name">Bad</i></div>
+  <div itemprop="offers" itemscope itemtype="https://schema.org/Offer">
+    <span itemprop="price" content="199.98">199,98 EUR</span>
+    <meta itemprop="priceCurrency" content="EUR"></div>
+</div>"""
+
+
+@pytest.mark.parametrize("markup", [OPEN_GRAPH, MICRODATA])
+def test_a_product_in_other_words(stage, markup):
+    """Open Graph; microdata without what is its reviews' and neighbours'. Broken JSON-LD is passed over."""
+    stage.patch(script={"modules": ["products"]})
+    broken = '<script type="application/ld+json">{"@type": "Product", </script>'
+    stage.show(broken + markup, calls=LOAD + "pintrk('track', 'pagevisit');")
+    data = json.loads(stage.until("pagevisit")[0][2])
+    assert data["line_items"] == [{"product_id": "B7", "product_name": "Boots", "product_price": 199.98}]
+    assert data["currency"] == "EUR"
+
+
+def test_a_page_without_a_product_sends_its_visit_all_the_same(stage):
+    """With nothing made up."""
+    stage.patch(script={"modules": ["products"]})
+    stage.show("<h1>About</h1>", calls=LOAD + "pintrk('track', 'pagevisit', {page_name: 'About'});")
+    assert json.loads(stage.until("pagevisit")[0][2]) == {"page_name": "About"}
+
+
+def test_engagement_is_told_when_the_page_is_left(stage):
+    """Seconds in view, how far it was scrolled, and the viewport; an option, so without it nothing."""
+    fast = "const real = performance.now; performance.now = () => real.call(performance) * 20"
+    stage.context.add_init_script(fast)
+    tall = "<div style='height: 4000px'></div>"
+    page = stage.show(tall, calls=LOAD + "pintrk('page');")
+    stage.until("init")
+    page.goto("about:blank")
+    stage.patch(script={"modules": ["engagement"]})
+    page = stage.show(tall, calls=LOAD + "pintrk('page');")
+    stage.until("init", "init")
+    page.evaluate("scrollTo(0, 1500)")
+    page.wait_for_function("performance.now() > 8000 && scrollY == 1500")
+    page.goto("about:blank")
+    data = json.loads(stage.until("init", "init", "engagement")[2][2])
+    assert data["seconds"] >= 1
+    assert 20 < data["scroll"] < 100
+    assert "x" in data["viewport"]
 
 
 def test_outbound_clicks_and_submits_come_with_a_module(stage):

@@ -1,13 +1,21 @@
 """No event is lost that can be saved, and nothing on a page stops or is stopped by the tag."""
 
+import json
 import pathlib
 import subprocess
 
 import pytest
+from conftest import SCRIPT, STUB
 
 from server import retag
 
 VIEW = "pintrk('load', TAG); pintrk('page');"
+HIDDEN = """
+let hidden = true;
+Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true});
+window.reveal = () => { hidden = false; document.dispatchEvent(new Event('visibilitychange')); };
+window.conceal = () => { hidden = true; document.dispatchEvent(new Event('visibilitychange')); };
+"""
 SNIPPET = pathlib.Path(__file__).parents[2] / "snippet"
 
 
@@ -79,6 +87,104 @@ def test_a_tab_that_is_killed_mid_send_loses_nothing(stage):
     stage.until("init")
 
 
+def test_what_a_beacon_lost_is_sent_by_the_next_page(stage):
+    """Offline, sendBeacon says yes all the same; nobody hears how it fared."""
+    page = stage.show(calls=VIEW)
+    stage.until("init")
+    stage.context.set_offline(True)
+    page.evaluate("pintrk('track', 'lead')")
+    page.goto("about:blank")
+    stage.waiting.clear()
+    stage.context.set_offline(False)
+    stage.show(calls="pintrk('load', TAG);")
+    stage.until("init", "lead")
+
+
+def test_a_page_that_was_offline_sends_when_it_is_back(stage):
+    """At once, by the browser's own word."""
+    page = stage.show(calls=VIEW)
+    stage.until("init")
+    stage.context.set_offline(True)
+    page.evaluate("pintrk('track', 'lead'); pintrk('track', 'search')")
+    stage.wait(lambda: not stage.waiting)
+    assert stage.names() == ["init"]
+    stage.context.set_offline(False)
+    rows = stage.until("init", "lead", "search")
+    assert len({row[1] for row in rows}) == 1
+
+
+def test_what_is_more_than_a_beacon_holds_is_split(stage):
+    """Thirty events of 8 KB as the page hides: browsers share 64 KiB among all that is under way."""
+    stage.context.add_init_script(HIDDEN)
+    page = stage.show(calls=VIEW)
+    page.evaluate("reveal()")
+    stage.until("init")
+    page.evaluate(
+        "const text = 'boots '.repeat(1300); for (let i = 0; i < 30; i++) pintrk('track', 'lead', {i, text});"
+        "conceal()"
+    )
+    stage.until("init", *["lead"] * 30)
+
+
+def test_two_tabs_of_a_new_browser_opened_at_once_are_one_visitor(stage):
+    """Both send before either has been answered."""
+    held = []
+
+    def hold(route):
+        held.append(route)
+        if len(held) == 2:
+            for one in held:
+                one.continue_()
+
+    page = stage.show(calls=None, script="<script></script>")
+    stage.context.route("**/v3/", hold)
+    body = page_of(stage, VIEW)
+    stage.context.route("**/stage/**", lambda route: route.fulfill(body=body, content_type="text/html"))
+    url = f"{stage.server.url}/stage/{stage.name}"
+    page.evaluate("url => { open(url + '?p=1'); open(url + '?p=2') }", url)
+    rows = stage.until("init", "init")
+    assert len({row[1] for row in rows}) == 1
+
+
+def test_an_event_as_a_new_page_hides_is_the_same_visitors(stage):
+    """It does not wait for the first answer, and is no second visitor for it."""
+    stage.context.add_init_script(HIDDEN)
+    held = []
+    page = stage.context.new_page()
+    page.route("**/v3/", lambda route: held.append(route) if not held else route.continue_())
+    stage.show(calls=VIEW, page=page)
+    page.evaluate("reveal()")
+    stage.wait(lambda: held)
+    page.evaluate("pintrk('track', 'lead'); conceal()")
+    stage.wait(lambda: stage.names() == ["lead"])
+    held[0].continue_()
+    rows = stage.until("init", "lead")
+    assert len({row[1] for row in rows}) == 1
+
+
+def test_a_navigation_waits_for_nobody(stage):
+    """A declared link is followed while the server says nothing at all."""
+    page = stage.show("<a id=go href='about:blank#there' data-retag=click>Go</a>", calls=VIEW)
+    stage.until("init")
+    page.route("**/v3/", lambda route: None)
+    page.click("#go")
+    page.wait_for_url("about:blank#there")
+    stage.waiting.clear()
+
+
+def test_a_page_without_our_script_is_as_it_was(stage):
+    """Blocked: the stub takes calls and nothing else happens; no row, no request, no error."""
+    page = stage.context.new_page()
+    page.route("**/tag.js", lambda route: route.abort())
+    stage.show("<button id=own onclick='window.own = 1'>Own</button>", calls=VIEW, page=page)
+    page.evaluate("pintrk('track', 'lead', {}, () => { throw 1 })")
+    page.click("#own")
+    stage.settle()
+    assert page.evaluate("[own, pintrk.queue.length]") == [1, 3]
+    assert stage.sent == []
+    assert stage.names() == []
+
+
 def test_two_tabs_send_each_event_once(stage):
     """And are one visitor."""
     stage.show(calls=VIEW)
@@ -86,6 +192,12 @@ def test_two_tabs_send_each_event_once(stage):
     stage.show(calls=VIEW)
     rows = stage.until("init", "init")
     assert len({row[1] for row in rows}) == 1
+
+
+def page_of(stage, calls):
+    """A page as `Stage.show` makes one, for routes of a test's own."""
+    inline = f"<script>{STUB}{calls.replace('TAG', repr(stage.tag))}</script>"
+    return f"<!doctype html><link rel=icon href=data:,>{inline}{SCRIPT}<body>"
 
 
 def test_without_any_storage_events_are_sent(stage):
@@ -110,6 +222,9 @@ def test_without_any_storage_events_are_sent(stage):
         "Element.prototype.closest = Element.prototype.matches = () => { throw 1 }",
         "Object.prototype.surprise = 1; Array.prototype.extra = () => 1",
         "console.log = console.warn = () => { throw 1 }",
+        "Array.from = Object.fromEntries = () => { throw 1 }",
+        "Object.freeze(Array.prototype); Object.freeze(Object.prototype); Object.freeze(Element.prototype)",
+        "window.requestIdleCallback = window.queueMicrotask = undefined; delete window.navigation",
     ],
 )
 def test_hostile_pages_are_counted_and_not_hurt(stage, hostile):
@@ -143,6 +258,17 @@ def test_the_documented_policies_are_enough(stage, policy):
     script = '<script nonce=abc async src="/tag.js"></script>'
     inline = f"<script nonce=abc>{inline_of(stage)}</script>"
     stage.show(calls=None, script=inline + script, headers={"content-security-policy": policy})
+    stage.until("init")
+
+
+def test_pages_without_any_inline_script_need_no_more(stage):
+    """The calls in a file of the shop's own: `script-src 'self'` and `connect-src 'self'`."""
+    policy = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src data:"
+    page = stage.context.new_page()
+    calls = inline_of(stage)
+    page.route("**/calls.js", lambda route: route.fulfill(body=calls, content_type="text/javascript"))
+    script = '<script src="/calls.js"></script><script async src="/tag.js"></script>'
+    stage.show(calls=None, script=script, headers={"content-security-policy": policy}, page=page)
     stage.until("init")
 
 
@@ -249,3 +375,48 @@ def test_the_file_with_its_integrity_runs(stage):
     assert "integrity=" in code
     stage.show(calls=None, script="<script></script>" + code.partition("<noscript>")[0])
     stage.until("init")
+
+
+def test_the_package_for_bundlers_loads_the_tag(stage, tmp_path):
+    """Packed as npm would publish it, imported by name, bundled, with the integrity that the server gives."""
+    packed = subprocess.run(
+        ["npm", "pack", "--json", "--pack-destination", tmp_path],
+        cwd=SNIPPET,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    files = {one["path"] for one in json.loads(packed.stdout)[0]["files"]}
+    assert files == {"package.json", "index.js", "index.d.ts", "README.md"}
+    home = tmp_path / "node_modules/retag-tag"
+    home.mkdir(parents=True)
+    archive = next(tmp_path.glob("*.tgz"))
+    subprocess.run(["tar", "-xzf", archive, "-C", home, "--strip-components=1"], check=True)
+    entry = tmp_path / "entry.js"
+    entry.write_text(
+        "import { load, page, track, set, setConsent } from 'retag-tag';"
+        f"setConsent(true); load('{stage.tag}', {{ server: '{stage.server.url}/', np: 'npm' }}); page();"
+        "set({ external_id: 'u1' }); track('AddToCart', { value: 5 });"
+    )
+    command = [SNIPPET / "node_modules/.bin/esbuild", entry, "--bundle", "--format=iife"]
+    built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    stage.show(f"<script>{built}</script>", calls=None, script="<script></script>")
+    stage.until("init", "addtocart")
+
+
+def test_the_types_fit_the_calls(tmp_path):
+    """Every published form compiles; a wrong one does not."""
+    (tmp_path / "retag-tag.d.ts").write_text((SNIPPET / "index.d.ts").read_text())
+    (tmp_path / "good.ts").write_text(
+        "import { load, page, set, setConsent, track } from './retag-tag';\n"
+        "load(2600000000001, { server: 'https://shop.example/retag', integrity: 'sha384-x', em: ['a'] });\n"
+        "page({ page_name: 'x' }); set({ em: '' }); setConsent(false);\n"
+        "track('AddToCart', { value: 5, line_items: { product_id: 7 } }, (ok, error) => ok || error);\n"
+        "window.pintrk('setconsent', 'true'); window.pintrk('load', '1', { np: 'gtm' });\n"
+    )
+    (tmp_path / "bad.ts").write_text("import { track } from './retag-tag';\ntrack({ value: 5 });\n")
+    command = [SNIPPET / "node_modules/.bin/tsc", "--noEmit", "--strict", "--skipLibCheck"]
+    good = subprocess.run([*command, "good.ts"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert good.returncode == 0, good.stdout
+    bad = subprocess.run([*command, "bad.ts"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "TS2345" in bad.stdout
