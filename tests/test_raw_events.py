@@ -1,14 +1,18 @@
 """Raw events out: what arrived in a span of time, once each, and nobody who is gone."""
 
+import csv
 import hashlib
+import io
 import json
 import time
 
 import pytest
 
+from retag.formats import EVENT_FORMATS
 from retag.store import raw
 from shop import running
 from test_api_exports import filled
+from test_kept_exports import settled
 
 
 async def taken(shop, query="", status=200):
@@ -59,3 +63,52 @@ async def test_erased_visitor_is_in_no_export(tmp_path):
         await shop.ask("DELETE", "/visitors/ann@mail.example")
         (*lines, _), _ = await taken(shop, f"?to={int(time.time() * 1000) + 1000}")
         assert len(lines) == 1
+
+
+async def test_csv_says_what_ndjson_says(tmp_path):
+    """By the standard reader; `event_id`, which is free text, when it is asked for."""
+    async with running(tmp_path) as shop:
+        await filled(shop, "ann", "bob")
+        span = f"?from=0&to={int(time.time() * 1000) + 1000}"
+        (*lines, _), _ = await taken(shop, span)
+        response = await shop.client.get(f"{shop.v5}/events/export{span}&format=csv")
+        read = list(csv.DictReader(io.StringIO(response.text)))
+        for row, line in zip(read, lines, strict=True):
+            assert json.loads(row.pop("data")) == line["data"]
+            assert row == {name: "" if line[name] is None else str(line[name]) for name in row}
+        assert {*lines[0]} - {*read[0]} == {"event_id", "data"}
+        about = await shop.ask("GET", f"/exports/{response.headers['retag-export-id']}")
+        assert about["sha256"] == hashlib.sha256(response.content).hexdigest()
+        assert (about["rows"], about["audience_id"], about["span"][0]) == (2, None, 0)
+        chosen = await shop.client.get(f"{shop.v5}/events/export{span}&format=csv&fields=event_id")
+        assert sorted(chosen.text.split()) == ["ann-1", "bob-1", "event_id"]
+
+
+def test_no_event_is_a_formula():
+    """A name that begins as one gets an apostrophe; an id does where it is for a spreadsheet."""
+    row = (1, 2, b"v" * 16, "-2", 3, "=1+1", 1, 1, 0, "https://shop.example/,x", 7, b'{"a":"=1"}')
+    fields = [*EVENT_FORMATS["csv"].columns, "event_id"]
+    for spreadsheet, name in ((False, "=1+1"), (True, "'=1+1")):
+        (line,) = EVENT_FORMATS["csv"].fresh(spreadsheet).rows([row], fields, {})
+        (cells,) = csv.reader([line])
+        assert (cells[1], cells[-1]) == ("'-2", name)
+        assert not [cell for cell in cells[:-1] if cell.startswith(("=", "+", "-", "@"))]
+
+
+async def test_kept_events_are_deleted_when_anybody_goes(tmp_path):
+    """Then the same as_of is 410; before, it is the same bytes, and resumes."""
+    async with running(tmp_path) as shop:
+        await filled(shop, "ann", "bob")
+        span = f"?from=0&to={int(time.time() * 1000) + 1000}"
+        url = f"{shop.v5}/events/export{span}"
+        first = await shop.client.get(url)
+        again = f"{url}&as_of={first.headers['retag-as-of']}"
+        assert (await shop.client.get(again)).content == first.content
+        rest = await shop.client.get(again, headers={"range": "bytes=9-"})
+        assert (rest.status_code, rest.content) == (206, first.content[9:])
+        downloads = (await shop.ask("GET", "/downloads"))["items"]
+        assert [(one["audience_id"], one["rows"]) for one in downloads] == [(None, 2)] * 3
+        await shop.ask("DELETE", "/visitors/ann@mail.example")
+        name = first.headers["retag-export-id"]
+        await settled(lambda: shop.state.kept.bytes_of(name) is None)
+        assert (await shop.client.get(again)).status_code == 410

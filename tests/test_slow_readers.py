@@ -1,4 +1,4 @@
-"""A reader who stalls or goes away holds no lock, pins no WAL and leaves nothing behind."""
+"""A reader who stalls or goes away holds no lock, pins no WAL and leaves nothing unfinished behind."""
 
 import json
 import socket
@@ -51,7 +51,7 @@ def emptied(server):
 
 
 def test_reader_who_stalls_and_goes_away(tmp_path):
-    """While it stalls the WAL can be emptied; when it has gone its file goes too."""
+    """While it stalls the WAL can be emptied; when it has gone the file is finished all the same."""
     with serving(tmp_path) as server:
         path = filled(server)
         with begun(server, path):
