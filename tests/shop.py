@@ -22,7 +22,7 @@ from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
 from retag.web import api, tagfile
-from retag.web.api import export_links, exports, raw_events, webhooks
+from retag.web.api import export_links, exports, raw_events
 from retag.web.arrivals import Arrivals
 from retag.web.gate import Gate
 from retag.web.mine import Personal
@@ -78,7 +78,7 @@ async def running(
         routes=[
             *Personal().routes(),
             *export_links.ROUTES,
-            *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS, *webhooks.ROWS),
+            *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
         ]
     )
     state = app.state

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from retag.web.api import TABLE, export_links, exports, raw_events, webhooks
+from retag.web.api import TABLE, export_links, exports, raw_events
 from server import Server, serving
 
 CHECKS = [
@@ -29,7 +29,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-ROWS = [*TABLE, *exports.ROWS, *export_links.ROWS, *raw_events.ROWS, *webhooks.ROWS]
+ROWS = [*TABLE, *exports.ROWS, *export_links.ROWS, *raw_events.ROWS]
 EXAMPLES = 20
 
 
@@ -44,7 +44,10 @@ class Desk:
         alike = self._made("audiences", name="b", audience_type="ACTALIKE", rule={"seed_id": [audience]})
         customers = self._made("customer_lists", name="c", records="ann@mail.example")
         hook = self._made("webhooks", url="https://hooks.invalid/", events=["export.ready"])
+        folder = {"audience_id": audience, "destination": "ads", "every_minutes": 1440}
+        schedule = self._made("export_schedules", **folder)
         self.known = {
+            "schedule_id": [schedule],
             "webhook_id": [hook],
             "audience_id": [audience, alike],
             "customer_list_id": [customers],
@@ -70,7 +73,9 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with serving(tmp_path_factory.mktemp("schema"), rate_limits="off", too_small="0") as server:
+    out = str(tmp_path_factory.mktemp("out"))
+    folder = tmp_path_factory.mktemp("schema")
+    with serving(folder, rate_limits="off", too_small="0", export_folder=out) as server:
         yield Desk(server)
 
 

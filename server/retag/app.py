@@ -32,7 +32,7 @@ from retag.store.sole import sole
 from retag.upkeep import Upkeep
 from retag.web import api, serving, shop, tagfile
 from retag.web.answers import Answers
-from retag.web.api import export_links, exports, raw_events, webhooks
+from retag.web.api import export_links, exports, raw_events
 from retag.web.arrivals import Arrivals
 from retag.web.collect import Collect, paths
 from retag.web.console import Console
@@ -106,7 +106,7 @@ def routes(arrivals: Arrivals, health: Health, file: tagfile.TagFile, tally: Tal
         *Personal().routes(),
         Route("/", lambda _: RedirectResponse("/shop/")),
         *export_links.ROUTES,
-        *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS, *webhooks.ROWS),
+        *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
     ]
 
 

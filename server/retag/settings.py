@@ -85,6 +85,14 @@ TAKEN = frozenset(
 )
 
 
+def buckets(text: str) -> tuple[str, ...]:
+    """Comma-separated `s3://bucket` or `s3://bucket/prefix`."""
+    found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    if not all(one.startswith("s3://") and one.removeprefix("s3://") for one in found):
+        raise ValueError("must be like s3://bucket/prefix")
+    return found
+
+
 def between(least: int, most: int) -> Callable[[str], int]:
     """A whole number within bounds."""
 
@@ -145,6 +153,12 @@ class Settings:
     min_free_mb: int = setting(200, between(0, 1_000_000), "Below this free disk space new events get 503.")
     max_lag_ms: int = setting(
         5_000, between(100, 600_000), "Older uncommitted or unfolded events turn /readyz red."
+    )
+    export_folder: str = setting(
+        "", str, "The folder below which scheduled exports may be delivered; '' for no folders."
+    )
+    export_buckets: tuple[str, ...] = setting(
+        (), buckets, "Buckets that scheduled exports may be delivered to: s3://bucket/prefix, commas."
     )
     webhook_networks: tuple[Network, ...] = setting(
         (),

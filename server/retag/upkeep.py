@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from retag import errors
 from retag.journal import Journal, time_ms
-from retag.store import builds, hooks, purging
+from retag.store import builds, hooks, purging, schedules
 from retag.store.erasing import erase, opt_in, opt_out, share, withhold
 from retag.store.remembered import Place
 from retag.windows import DAY
@@ -117,6 +117,7 @@ class Upkeep:
         await self._while_more(lambda cn: purging.transitions(cn, now))
         await self._while_more(lambda cn: purging.retired(cn, now))
         await self._while_more(lambda cn: hooks.purge(cn, now))
+        await self._while_more(lambda cn: schedules.purge(cn, now))
         self._ids = await self._write(lambda cn: purging.ids(cn, self._ids, now))
         after, behind = self._lapsed or (0, b""), self._forgotten or (b"", 0)
         self._lapsed = await self._write(lambda cn: purging.lapsed(cn, after, now))

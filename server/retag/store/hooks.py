@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from retag import webhooks
-from retag.schedules import DAY, backoff
+from retag.slots import DAY, backoff
 
 FIRST_ID = 6_000_001
 MOST_WAITING = 1_000

@@ -91,7 +91,7 @@ class Kept:
         if not ended.fault:
             self._keep(Entry(run.job, now, ended.size))
             if not await self.whole(run.name):
-                self._forget(run.name)
+                self.forget(run.name)
         rows = [downloads.row(ended.manifest, who, now) for who in run.audit]
         await self.journal.write(lambda cn: downloads.note(cn, rows))
         return ended.fault
@@ -101,7 +101,8 @@ class Kept:
         unfinished.write_bytes(msgspec.json.encode(entry))
         unfinished.replace(unfinished.with_suffix(""))
 
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """Its bytes; the manifest stays."""
         for suffix in BYTES:
             (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
@@ -122,7 +123,7 @@ class Kept:
             if _old(path, now):
                 path.unlink(missing_ok=True)
             elif bereft and not await self.whole(name):
-                self._forget(name)
+                self.forget(name)
         self._departures = departures
 
     async def whole(self, name: str) -> bool:

@@ -59,10 +59,12 @@ class Figures(Collector):
     def _counters(self) -> list[tuple[str, str, str, dict[str, int]]]:
         arrivals, tally = self.arrivals, self.tally
         lost = "Texts masked and parts unread, in events kept."
+        exports = "Scheduled exports tried; WAITING is tried again."
         hooks = "Webhook deliveries tried; WAITING is tried again."
         return [
             ("retag_events", "Events by what became of them.", "outcome", arrivals.counts),
             ("retag_lost", lost, "what", arrivals.lost),
+            ("retag_scheduled_exports", exports, "status", tally.runs),
             ("retag_webhook_attempts", hooks, "status", tally.deliveries),
         ]
 
@@ -75,7 +77,7 @@ class Figures(Collector):
             ("retag_database_bytes", "Size of the database file.", self.health.size()),
             ("retag_wal_bytes", "Size of its write-ahead log.", self.health.size("-wal")),
             ("retag_disk_free_bytes", "Free space on the database's disk.", self.health.free()),
-            ("retag_schedules_failing", "Schedules whose last run failed.", self.tally.failing),
+            ("retag_schedules_failing", "Schedules whose last run failed.", self.tally.failing or 0),
             ("retag_ready", "1 when /readyz answers 200.", float(not self.health.faults())),
         ]
 

@@ -57,6 +57,18 @@ class Run:
         if not self.readers:
             self.reached(EVER)
 
+    async def finished(self) -> None:
+        """Without reading it: until it is whole. errors.Overloaded when it never will be."""
+        self.readers += 1
+        try:
+            self.reached(EVER)
+            while not self.flow.over:
+                await self.flow.beyond(self.flow.size)
+        finally:
+            self.leave()
+        if self.flow.fault:
+            raise errors.Overloaded(self.flow.fault)
+
 
 class Press:
     """`finish(run, ended)` is awaited before a file's readers hear that it is whole."""

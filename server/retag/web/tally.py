@@ -5,9 +5,9 @@ from __future__ import annotations
 
 class Tally:
     """Attempts by what they came to: WAITING is for another attempt. `failing` are schedules whose last run
-    has not gone well."""
+    has not gone well, None before anybody has looked."""
 
     def __init__(self) -> None:
         self.deliveries = dict.fromkeys(("DELIVERED", "WAITING", "FAILED"), 0)
         self.runs = dict.fromkeys(("DELIVERED", "WAITING", "FAILED"), 0)
-        self.failing = 0
+        self.failing: int | None = None

@@ -24,11 +24,13 @@ CREATE TABLE export_schedule (
     created INTEGER NOT NULL, updated INTEGER NOT NULL
 ) STRICT;
 
--- Their runs. One that is not DELIVERED or FAILED is taken up again, with its as_of, so that the same file is made
--- however often it is begun. `files` is a JSON array of what was delivered.
+-- Their runs. One that has not ended is taken up again, with its as_of, so that the same file is made however often
+-- it is begun. status: ASKED, RUNNING, WAITING (to be tried again), DELIVERED, FAILED. `files` is a JSON array of what
+-- was delivered.
 CREATE TABLE export_run (
     id INTEGER PRIMARY KEY, schedule INTEGER NOT NULL, began INTEGER NOT NULL, ended INTEGER,
-    status TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, as_of TEXT, since TEXT, error TEXT,
-    files TEXT NOT NULL DEFAULT '[]'
+    status TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, as_of TEXT NOT NULL DEFAULT '', since TEXT,
+    error TEXT, files TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX export_run_schedule ON export_run (schedule, id);
+CREATE INDEX export_run_open ON export_run (schedule) WHERE ended IS NULL;

@@ -12,7 +12,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retag import errors
-from retag.web.api import alike, audiences, conversions, customer_lists, estimates, tags, visitors, worth
+from retag.web.api import (
+    alike,
+    audiences,
+    conversions,
+    customer_lists,
+    estimates,
+    export_schedules,
+    tags,
+    visitors,
+    webhooks,
+    worth,
+)
 from retag.web.api.call import Row, refusal
 from retag.web.api.call import routes as routes_of
 from retag.web.api.limits import Limits
@@ -20,6 +31,7 @@ from retag.web.api.openapi import Document
 from retag.web.crossings import Crossings
 from retag.web.kept import Kept
 from retag.web.outbox import Outbox
+from retag.web.scheduler import Scheduler
 
 ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
 READ, WRITE = ("audiences:read", "ads_read"), ("audiences:write", "ads_write")
@@ -78,6 +90,8 @@ TABLE = [
         visitors.get, None, visitors.VisitorView),
     Row("DELETE", VISITOR, "visitors/erase", "Erase a visitor", "admin", "ads_write",
         visitors.erase, None, visitors.Erased),
+    *export_schedules.ROWS,
+    *webhooks.ROWS,
 ]  # fmt: skip
 
 
@@ -112,6 +126,8 @@ def start(state: Any) -> None:
     state.kept.start()
     state.outbox = Outbox(state)
     state.outbox.start()
+    state.scheduler = Scheduler(state)
+    state.scheduler.start()
     state.crossings = Crossings(state)
     state.crossings.start()
 
@@ -119,6 +135,7 @@ def start(state: Any) -> None:
 async def stop(state: Any) -> None:
     """At shut-down, before the journal closes."""
     await state.crossings.close()
+    await state.scheduler.close()
     await state.outbox.close()
     await state.kept.close()
     await state.refits.close()

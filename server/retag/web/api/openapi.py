@@ -66,8 +66,8 @@ LATER = {
     "416": "The range is beyond the end.",
 }
 UNLIKE = {"409": "The audience is not of the type that this is for, or not yet ready for it."}
-FULL = {"409": "There are as many as there may be: delete one first."}
-FURTHER = {"/webhooks": FULL, "/export": LATER, "/audiences": UNLIKE}
+FULL = {"409": "There are as many as there may be, or another writes the same file."}
+FURTHER = {"/webhooks": FULL, "/export_schedules": FULL, "/export": LATER, "/audiences": UNLIKE}
 """More refusals, by what the path holds; the first that fits."""
 PATTERNS = {
     "visitor": {"type": "string", "minLength": 1, "maxLength": 512},

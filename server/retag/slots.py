@@ -1,4 +1,4 @@
-"""Schedules: when the next run is due, and how long to wait after a failure. Pure; times in UTC ms."""
+"""Slots: when a schedule runs next, and how long to wait after a failure. Pure; times in UTC ms."""
 
 from __future__ import annotations
 

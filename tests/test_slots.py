@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retag.schedules import DAY, HOUR, MINUTE, backoff, next_slot
+from retag.slots import DAY, HOUR, MINUTE, backoff, next_slot
 
 TIMES = st.integers(0, 4 * 10**12)
 
