@@ -57,10 +57,10 @@ async def ended(shop, made, status):
     return found[0]
 
 
-async def hurry(shop):
+async def hurry(shop, due=1):
     """Let what waits for another attempt be due now."""
     await shop.state.journal.write(
-        lambda cn: cn.execute("UPDATE webhook_delivery SET due = 1 WHERE due IS NOT NULL").rowcount
+        lambda cn: cn.execute("UPDATE webhook_delivery SET due = ? WHERE due IS NOT NULL", (due,)).rowcount
     )
     shop.state.outbox.wake()
 
@@ -191,6 +191,18 @@ async def test_what_waits_is_sent_after_a_restart(tmp_path):
             await hurry(shop)
             await come(lambda: len(receiver.taken) == 2)
             assert shop.account == account
+            await ended(shop, made, "DELIVERED")
+
+
+async def test_clock_that_was_put_back_stops_no_delivery(tmp_path):
+    """What waits longer than anything may was told to by a clock that was wrong."""
+    async with running(tmp_path, **INSIDE) as shop:
+        with receiving() as receiver:
+            receiver.answers = [500, 204]
+            made = await hook(shop, receiver.url)
+            await tell(shop, made)
+            await settled(shop, made, 500)
+            await hurry(shop, 2_000_000_000_000)
             await ended(shop, made, "DELIVERED")
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from bucket import storing
 from receiver import receiving
-from retag.store import schedules
+from retag.cli import doctor
+from retag.settings import Settings
+from retag.store import schedules, sqlite
 from shop import running
 from test_api_exports import filled
 from test_api_visitors import checkout, until
@@ -273,6 +275,15 @@ async def test_start_to_come_is_waited_for(tmp_path):
         assert (await shop.ask("GET", f"/export_schedules/{made['id']}/runs"))["items"] == []
 
 
+async def test_clock_that_was_put_back_stops_nothing(tmp_path):
+    """What is due years ahead was written by a clock that was wrong."""
+    async with running(tmp_path, **out(tmp_path)) as shop:
+        made = await scheduled(shop, await filled(shop, "ann"), starts_at=int(time.time()) - 60)
+        await set_due(shop, 2_000_000_000_000)
+        await run_of(shop, made)
+        assert (await shop.ask("GET", f"/export_schedules/{made['id']}"))["next_run_at"] < 2_000_000_000
+
+
 async def test_run_that_was_broken_off_is_taken_up_at_the_same_instant(tmp_path):
     """As if the server had died in the middle: one run, one file."""
     async with running(tmp_path, **out(tmp_path)) as shop:
@@ -303,6 +314,22 @@ async def test_somebody_erased_between_attempts_is_in_no_delivery(tmp_path):
         run = await run_of(shop, made, count=2)
         assert (first["files"][0]["rows"], run["files"][0]["rows"]) == (2, 1)
         assert run["as_of"] != waiting["as_of"]
+
+
+async def test_doctor_names_schedules_that_do_not_deliver(tmp_path):
+    """What is not allowed must be mended; what failed last is told with its reason."""
+    async with running(tmp_path, **out(tmp_path)) as shop:
+        made = await scheduled(shop, await filled(shop, "ann"))
+        await run_of(shop, made)
+        (tmp_path / "out").rename(tmp_path / "away")
+        await again(shop, made)
+        await run_of(shop, made, "WAITING", 2)
+        cn = sqlite.connect(tmp_path / "retag.db", readonly=True)
+        ((must, line),) = doctor.of_schedules(cn, shop.state.settings)
+        assert (must, "is no folder that exists" in line) == (False, True)
+        ((must, line),) = doctor.of_schedules(cn, Settings.load({}))
+        assert (must, "RETAG_EXPORT_FOLDER" in line) == (True, True)
+        cn.close()
 
 
 async def test_removed_audience_fails_its_schedule(tmp_path):

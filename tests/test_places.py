@@ -94,18 +94,19 @@ def test_disk_is_not_filled_to_the_brim(tmp_path):
     assert not list((tmp_path / "ads").iterdir())
 
 
-def test_broken_copy_leaves_the_older_file(tmp_path):
-    """A source that cannot be read to its end delivers nothing."""
+@pytest.mark.parametrize("fault", [OSError("gone"), SystemExit("gone")])
+def test_broken_copy_leaves_the_older_file(tmp_path, fault):
+    """A source that cannot be read to its end delivers nothing, nor does a courier that is called off."""
 
     class Broken(io.BytesIO):
         def read(self, size=-1):
             if self.tell():
-                raise OSError("the disk is gone")
+                raise fault
             return super().read(1)
 
     where = place("ads", Allowed(str(tmp_path), ()), "1")
     put(where)
-    with pytest.raises(OSError, match="gone"):
+    with pytest.raises(type(fault), match="gone"):
         where.put(Broken(b"longer"), 6, "a.csv")
     assert [path.name for path in (tmp_path / "ads").iterdir()] == ["a.csv"]
     assert (tmp_path / "ads" / "a.csv").read_bytes() == b"a,b\r\n"
@@ -129,7 +130,7 @@ def sha256(content):
 
 
 def test_courier_whose_server_has_gone_ends(tmp_path):
-    """An orphan that waited would deliver an old file over a newer one."""
+    """An orphan that waited would deliver an old file over a newer one. It leaves nothing behind."""
     fifo = tmp_path / "slow"
     os.mkfifo(fifo)
     errand = Errand("ads", Allowed(str(tmp_path), ()), "1", [Parcel(str(fifo), "a.csv", {})])
@@ -137,7 +138,7 @@ def test_courier_whose_server_has_gone_ends(tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "retag.courier"], stdin=pipe, stdout=pipe)
     process.stdin.write(msgspec.json.encode(errand) + b"\n")
     process.stdin.close()
-    assert process.wait(60) == 1
+    assert process.wait(60) == 143
     assert process.stdout.read() == b""
     process.stdout.close()
 

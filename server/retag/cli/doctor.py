@@ -12,9 +12,10 @@ from pathlib import Path
 
 from retag import errors
 from retag.cli import database
+from retag.courier.places import Allowed, place
 from retag.keyring import Keyring, WeakKeys
 from retag.settings import Settings
-from retag.store import registry, sqlite
+from retag.store import registry, schedules, sqlite
 from retag.web.countries import Countries
 
 ABOUT = """Look for what keeps the tag from working well, and say what to do.
@@ -70,6 +71,8 @@ def of_database(settings: Settings) -> Iterator[tuple[bool, str]]:
     try:
         with contextlib.closing(sqlite.connect(path, readonly=True)) as cn:
             yield from of_rows(cn)
+            if sqlite.version(cn) == max(sqlite.migrations()):
+                yield from of_schedules(cn, settings)
     except (errors.RetagError, sqlite3.Error) as error:
         yield True, str(error)
 
@@ -95,3 +98,19 @@ def of_rows(cn: sqlite3.Connection) -> Iterator[tuple[bool, str]]:
             )
         if tag.consent != "required":
             yield False, f"tag {tag.id} does not wait for consent: set `consent` where the law asks for it"
+
+
+def of_schedules(cn: sqlite3.Connection, settings: Settings) -> Iterator[tuple[bool, str]]:
+    """Those that cannot deliver as things stand, and those whose last run failed."""
+    rows = cn.execute(f"{schedules.SELECT} WHERE status = 'ACTIVE' ORDER BY id").fetchall()
+    for one in map(schedules.decode, rows):
+        try:
+            place(one.destination, Allowed(settings.export_folder, settings.export_buckets))
+        except errors.Invalid as error:
+            yield True, f"scheduled export {one.id} cannot be delivered: {error}"
+            continue
+        last = cn.execute(
+            f"{schedules.RUNS} WHERE schedule = ? ORDER BY id DESC LIMIT 1", (one.id,)
+        ).fetchone()
+        if last and (fault := schedules.decode_run(last).error):
+            yield False, f"scheduled export {one.id} failed last: {fault}"

@@ -30,12 +30,13 @@ COLUMNS = (
 )
 SELECT = f"SELECT {COLUMNS} FROM export_schedule"
 RUNS = "SELECT id, schedule, began, ended, status, attempts, as_of, since, error, files FROM export_run"
+CLOCK = "due <= ?1 OR (due > ?1 + every AND starts < ?1)"
 DUE = (
-    f"{SELECT} s WHERE (status = 'ACTIVE' AND due <= ?) OR EXISTS"
+    f"{SELECT} s WHERE (status = 'ACTIVE' AND ({CLOCK})) OR EXISTS"
     " (SELECT 1 FROM export_run r WHERE r.schedule = s.id AND r.ended IS NULL AND r.status <> 'WAITING')"
     " ORDER BY due"
 )
-"""Due by the clock, asked for now, or broken off when the server went."""
+"""Due by the clock, even by one that was ahead; asked for now; or broken off with the server."""
 LAST = "(SELECT status FROM export_run r WHERE r.schedule = s.id AND r.attempts > 0 ORDER BY id DESC LIMIT 1)"
 FAILING = f"SELECT count(*) FROM export_schedule s WHERE {LAST} IN ('WAITING', 'FAILED')"
 """How many schedules' latest run has not gone well."""

@@ -37,7 +37,7 @@ async def send(errand: Errand) -> list[dict[str, Any]]:
         raise Undelivered(BROKEN_OFF) from None
     finally:
         if answer is None:
-            process.kill()
+            process.terminate()  # it tidies up
         process.stdin.close()
         await process.wait()
     if not answer.endswith(b"\n"):
