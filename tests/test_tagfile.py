@@ -1,5 +1,8 @@
 """The tag file: what it weighs, what its bytes depend on, and how it is served."""
 
+import pathlib
+import re
+
 import brotli
 import httpx
 import pytest
@@ -33,7 +36,20 @@ def test_the_core_keeps_its_budget():
     assert len(brotli.compress(tagfile.built("core").encode())) <= BUDGET
 
 
-@pytest.mark.parametrize("name", [*tagfile.MODULES, "debug"])
+def test_the_readme_says_what_it_weighs():
+    """The table of snippet/README.md to the byte, and about what is served."""
+    readme = (pathlib.Path(__file__).parents[1] / "snippet/README.md").read_text()
+    for name in ("core", *tagfile.MODULES, "title", "debug"):
+        row = re.search(rf"^\| \**{name}\b[^|]*\| ([\d,]+) \|", readme, re.MULTILINE)
+        assert row, name
+        assert int(row[1].replace(",", "")) == len(brotli.compress(tagfile.built(name).encode())), name
+    served = len(tagfile.TagFile().version(Holder().tags).codings["br"])
+    said = re.search(r"about ([\d,]+) bytes", readme)
+    assert said
+    assert abs(int(said[1].replace(",", "")) - served) <= 25
+
+
+@pytest.mark.parametrize("name", [*tagfile.MODULES, "title", "debug"])
 def test_modules_are_small(name):
     """A kilobyte each at most."""
     assert len(brotli.compress(tagfile.built(name).encode())) <= 1024
