@@ -47,6 +47,7 @@ async def test_test_mode_answers_alike_and_stores_nothing(tmp_path):
         b'{"data": [' + b"{}," * 1000 + b"{}]}",
         b'{"data": ' + b"[" * 10_000,
         b"\xff\xfe",
+        b'{"data": []}' + b" " * (2 << 20),
     ],
 )
 async def test_wrong_body_is_one_clear_refusal(tmp_path, body):
