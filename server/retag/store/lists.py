@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from retag import fold
-from retag.store import records
+from retag.store import bulk, records
 
 FIRST_ID = 4_000_001
 PART = 20
@@ -104,14 +104,11 @@ def _add(
     cn: sqlite3.Connection, account: int, list_id: int, digests: list[records.Digests], now: int
 ) -> None:
     rows = [(list_id, one, _others(record, one)) for record in digests for one in record]
-    cn.executemany(
-        "INSERT INTO customer_record VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET also = coalesce(excluded.also, also)",
-        rows,
-    )
+    tail = "ON CONFLICT DO UPDATE SET also = coalesce(excluded.also, also)"
+    bulk.insert(cn, "INSERT INTO customer_record", rows, tail)
     shown = visitors_showing(cn, account, {value for _, value, _ in rows})
     fresh = [visitor for visitor in shown if not matched(cn, list_id, visitor)]
-    cn.executemany("INSERT INTO customer_match VALUES (?, ?, ?)", [(list_id, v, now) for v in fresh])
+    bulk.insert(cn, "INSERT INTO customer_match", [(list_id, visitor, now) for visitor in fresh])
     objectors = {row[0] for row in cn.execute("SELECT visitor FROM opt_out")} if fresh else set()
     if joining := [visitor for visitor in fresh if visitor not in objectors]:
         fold.mark_list(cn, account, list_id, joining, [], now)
@@ -157,9 +154,10 @@ def still_on(cn: sqlite3.Connection, account: int, list_id: int, visitor: bytes)
 
 def visitors_showing(cn: sqlite3.Connection, account: int, values: set[bytes]) -> list[bytes]:
     """Every visitor of the account who ever showed one of these digests, each once."""
-    sql = f"SELECT visitor FROM identifier WHERE account = ? AND kind IN ({KINDS}) AND value = ?"
-    found = {row[0]: None for value in values for row in cn.execute(sql, (account, value))}
-    return list(found)
+    keys = [(account, value) for value in sorted(values)]
+    source = f"k CROSS JOIN identifier i USING (account, value) WHERE i.kind IN ({KINDS})"
+    found = bulk.lookup(cn, keys, "account, value", "hex(visitor)", source)
+    return [bytes.fromhex(visitor) for visitor in dict.fromkeys(one[0] for one in found)]
 
 
 def lists_naming(cn: sqlite3.Connection, account: int, value: bytes) -> list[int]:

@@ -41,7 +41,8 @@ AUDIENCES, LISTS = f"{ACCOUNT}/audiences", f"{ACCOUNT}/customer_lists"
 TAGS, VISITOR = f"{ACCOUNT}/conversion_tags", f"{ACCOUNT}/visitors/{{visitor}}"
 AUDIENCE, LIST = f"{AUDIENCES}/{{audience_id}}", f"{LISTS}/{{customer_list_id}}"
 TAG = f"{TAGS}/{{conversion_tag_id}}"
-LIST_LIMIT = 16 << 20
+LIST_LIMIT = 80 << 20
+"""Bytes: a million records as SHA-256 in hexadecimal, and their commas."""
 
 TABLE = [
     Row("GET", AUDIENCES, "audiences/list", "List audiences", *READ,
