@@ -6,10 +6,10 @@ import contextlib
 import pytest
 
 from beds import ACCOUNT, DAY, HOUR, NOW, Bed, event, visitor
-from retag import fold, upkeep
+from retag import fold, people, rules, upkeep
 from retag.events import SOURCES
 from retag.journal import Journal
-from retag.store import builds, log, marking, purging, sqlite
+from retag.store import builds, estimate, lists, log, marking, purging, records, sqlite
 from retag.store.engine import SqliteStore
 
 EMAIL = (1, "ab" * 32)
@@ -196,6 +196,45 @@ def test_objection_empties_and_consent_restores(bed):
     assert bed.take(event(time=NOW + 1)) == {"opted_out": 1}
     upkeep.opt_in(bed.cn, visitor(1), NOW)
     assert bed.members(audience) == {visitor(1)}
+
+
+def test_an_objector_is_in_no_audience_made_since(bed):
+    """Neither by the log behind it nor by a list; and no estimate of one counts them."""
+    list_id = customers(bed, "ann@mail.example")
+    upkeep.opt_out(bed.cn, visitor(1), NOW)
+    everybody, listed = bed.audience({}), bed.audience({"customer_list_id": str(list_id)}, "CUSTOMER_LIST")
+    fill_all(bed)
+    assert bed.members(everybody) == bed.members(listed) == set()
+    rule = rules.parse("VISITOR", {"event": "pagevisit"})
+    assert estimate.Sampler(bed.cn, ACCOUNT, rule, NOW).estimate(1).size == 0
+
+
+def test_consent_restores_what_lists_say(bed):
+    """Who is on a list is in its audience again, and in none of those without them."""
+    list_id = customers(bed, "ann@mail.example")
+    listed = bed.audience({"customer_list_id": str(list_id)}, "CUSTOMER_LIST")
+    strangers = bed.audience({"none": [{"customer_list_id": str(list_id)}]})
+    fill_all(bed)
+    assert (bed.members(listed), bed.members(strangers)) == ({visitor(1)}, set())
+    upkeep.opt_out(bed.cn, visitor(1), NOW)
+    assert (bed.members(listed), bed.members(strangers)) == (set(), set())
+    upkeep.opt_in(bed.cn, visitor(1), NOW)
+    assert (bed.members(listed), bed.members(strangers)) == ({visitor(1)}, set())
+
+
+def customers(bed, address):
+    """A list of one e-mail address, which visitor 1 has shown."""
+    batch = records.digest([address], "EMAIL")
+    bed.take(event(people=[(people.KINDS["em"], people.sha256(address))]))
+    list_id = lists.create(bed.cn, ACCOUNT, "Customers", "EMAIL", NOW)
+    lists.enqueue(bed.cn, list_id, lists.ADD, batch.slices)
+    assert lists.apply(bed.cn, NOW)
+    return list_id
+
+
+def fill_all(bed):
+    for build in builds.unfinished(bed.cn):
+        fill(bed, build)
 
 
 def test_purge_leaves_audiences_alone(bed):

@@ -12,7 +12,7 @@ import time
 import msgspec
 
 from retag import fold, rules
-from retag.store import bulk, marking, replay
+from retag.store import bulk, graves, marking, replay
 from retag.store.desk import Live, live_builds
 from retag.store.membership import match
 
@@ -76,7 +76,7 @@ def _fill(
     some = "" if wanted is None else f" AND name IN ({','.join('?' * len(wanted))})"
     sql = (
         f"SELECT visitor, {data}, name, time, tag, source, platform, url FROM log"
-        f" WHERE seq > ? AND seq <= ? AND standing = 0 AND account = ?{some} ORDER BY seq"
+        f" WHERE seq > ? AND seq <= ? AND standing = 0 AND account = ?{some}{graves.SPARED} ORDER BY seq"
     )
     rows = cn.execute(sql, (after, upto, build.account, *sorted(wanted or ()))).fetchall()
     found = []
@@ -108,7 +108,10 @@ def fill_list(cn: sqlite3.Connection, page: Page, now: int) -> bool:
     if build is None:
         return False
     list_id = build.rule.clauses[page.place].list_id
-    sql = "SELECT visitor, since FROM customer_match WHERE list = ? AND visitor > ? ORDER BY visitor LIMIT ?"
+    sql = (
+        f"SELECT visitor, since FROM customer_match WHERE list = ? AND visitor > ?{graves.SPARED}"
+        " ORDER BY visitor LIMIT ?"
+    )
     rows = cn.execute(sql, (list_id, page.after, PAGE)).fetchall()
     builds = {build.id: build}
     marks = marking.load(cn, [(build.id, visitor) for visitor, _ in rows], builds)

@@ -49,6 +49,11 @@ def opt_in(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
     cn.execute("DELETE FROM opt_out WHERE visitor = ?", (visitor,))
     graves.dig(cn)
     fold.refold(cn, [visitor], now)
+    on = (
+        "SELECT l.account, l.id FROM customer_list l JOIN customer_match m ON m.list = l.id AND m.visitor = ?"
+    )
+    for account, list_id in cn.execute(on, (visitor,)).fetchall():
+        fold.mark_list(cn, account, list_id, [visitor], [], now)
 
 
 def withhold(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:

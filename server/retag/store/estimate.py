@@ -125,7 +125,9 @@ class Sampler:
         return 1.0 / max(count, 1)
 
     def holds(self, visitor: bytes) -> bool:
-        """Whether the rule holds for the visitor now, from their events, lists and seeds."""
+        """Whether the rule holds for the visitor now, from their events, lists and seeds; for no objector."""
+        if self.cn.execute("SELECT 1 FROM opt_out WHERE visitor = ?", (visitor,)).fetchone():
+            return False
         memories = [self._standing(clause, visitor) for clause in self.rule.clauses]
         for fact in self._facts(visitor):
             for place, clause in enumerate(self.rule.clauses):

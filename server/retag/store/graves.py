@@ -10,6 +10,9 @@ import msgspec
 from retag.store import log
 from retag.windows import EVER
 
+SPARED = " AND visitor NOT IN (SELECT visitor FROM opt_out)"
+"""A condition on rows with a visitor: those of objectors are left alone."""
+
 
 class Graves(msgspec.Struct):
     """Erased visitors by hash; objectors by id, since when, UTC ms."""
