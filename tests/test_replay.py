@@ -97,3 +97,13 @@ def test_an_exclusion_that_is_forgotten_still_was(bed):
     happen(bed, "addtocart", 10)
     bed.take(event(name="search", time=NOW - 36 * HOUR, received=NOW, data={"value": 5}))
     assert opened(bed, audience) == NOW - 12 * HOUR
+
+
+@pytest.mark.parametrize("second", ["pagevisit", "search"])
+def test_a_membership_goes_on_in_the_instant_in_which_it_lapses(bed, second):
+    """One clause lapses as its next match comes, in one event with the other clause's or in two."""
+    audience = bed.audience({"all": [{"event": "pagevisit"}, {"retention_days": 1}]})
+    happen(bed, "pagevisit", 25)
+    happen(bed, second, 1)
+    happen(bed, "pagevisit", 1)
+    assert opened(bed, audience) == NOW - 25 * HOUR

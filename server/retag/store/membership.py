@@ -80,6 +80,9 @@ def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
         # One more reason to be out lets nobody in. Most matches are such: each purchase, for each exclusion.
         return
     window = rule.window(memories, held)
+    if window.empty and held is not None and held.closes <= time:
+        # It had lapsed by then, and stays as it was: another match of this very instant may carry it on.
+        return
     mark.opens, mark.closes = window.opens, window.closes
 
 
