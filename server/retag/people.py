@@ -37,7 +37,7 @@ WORDS = """
 undefined null none nan nil unknown n/a na false true 0 -1 anonymous guest test user customer email string
 hashed_email_address user_email_address your_email youremail email_address external_id user_id id
 test@test.com test@example.com email@example.com user@example.com example@example.com noreply@example.com
-info@example.com name@example.com john@doe.com test@gmail.com test@mail.com a@a.com foo@bar.com abc@abc.com
+info@example.com name@example.com test@gmail.com a@a.com foo@bar.com abc@abc.com
 guest@guest.com none@none.com no@no.com no@email.com na@na.com noemail@noemail.com email@email.com
 00000000-0000-0000-0000-000000000000 1234567890 0000000000 1111111111
 """
