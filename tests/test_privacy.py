@@ -208,6 +208,10 @@ async def test_who_consents_again_is_welcome_again(tmp_path: pathlib.Path) -> No
         await door.client.post("/privacy/opt-out", headers=other)
         answer = await door.beacon({"consent": 1}, headers=other)
         assert answer.headers["retag-outcome"] == "opted_out=1"
+        log = await door.state.reader.all(
+            "SELECT granted, mechanism FROM consent_log ORDER BY id DESC LIMIT 1"
+        )
+        assert log == [(0, "opt-out")]
 
 
 async def test_nothing_is_noted_of_the_erased(tmp_path: pathlib.Path) -> None:

@@ -20,10 +20,11 @@ from starlette.routing import Route
 
 from retag import errors, identity, upkeep
 from retag.screen import OPTED_OUT
-from retag.web import held
+from retag.web import held, wishes
 from retag.web.api.call import decode, read_body, refusal, reply
 from retag.web.cors import Cors
 from retag.web.reading import cookies_of
+from retag.wish import Wish
 
 LIMIT = 16 << 10
 GPC = {"gpc": True, "lastUpdate": "2026-11-24"}
@@ -88,7 +89,7 @@ class Privacy:
         """In no audience from now on; the cookie keeps the wish and no id."""
         me = named(request)
         if me is not None:
-            await write(request, lambda cn, now: upkeep.opt_out(cn, me.visitor, now))
+            await write(request, lambda cn, now: object_to(cn, me, now))
         return self._answer(request, {"opted_out": True}, cookie=OPTED_OUT)
 
     async def opt_in(self, request: Request) -> Response:
@@ -159,6 +160,11 @@ def _by_tag(request: Request) -> Me | None:
 async def write(request: Request, job: Callable[[sqlite3.Connection, int], None]) -> None:
     now = time.time_ns() // 1_000_000
     await request.app.state.journal.write(lambda cn: job(cn, now))
+
+
+def object_to(cn: sqlite3.Connection, me: Me, now: int) -> None:
+    """An objection is a change of consent like any other."""
+    wishes.write(cn, [Wish(me.account, me.visitor, False, wishes.BUTTON, now)])
 
 
 def note(cn: sqlite3.Connection, me: Me, given: Consent, now: int) -> None:

@@ -19,6 +19,8 @@ from retag.wish import Wish
 MOST = 100
 """Wishes written in one transaction: a millisecond or two of the writer."""
 REMEMBERED = 50_000
+BUTTON = "opt-out"
+"""The mechanism of `POST /privacy/opt-out`: only the visitor's own word there takes it back."""
 AGAIN_S = 1.0
 
 
@@ -66,11 +68,12 @@ class Wishes:
 def write(cn: sqlite3.Connection, wishes: list[Wish]) -> None:
     """A row of the consent log for each that changes something, and what follows; none for the erased."""
     for one in wishes:
-        before = last(cn, one)
-        if before is one.granted or graves.buried(cn, one.visitor):
+        before, by = last(cn, one)
+        known = before is one.granted and (by == BUTTON or one.mechanism != BUTTON)
+        if known or graves.buried(cn, one.visitor):
             continue
-        if one.granted and before is None and objects(cn, one.visitor):
-            continue  # by our opt-out, which the page's banner knows nothing of
+        if one.granted and by == BUTTON:
+            continue  # which the page's banner knows nothing of
         cn.execute(INTO, (one.account, one.visitor, one.at, one.granted, one.mechanism))
         if before is not None or not one.granted:
             (upkeep.opt_in if one.granted else upkeep.opt_out)(cn, one.visitor, one.at)
@@ -79,12 +82,9 @@ def write(cn: sqlite3.Connection, wishes: list[Wish]) -> None:
 INTO = "INSERT INTO consent_log (account, visitor, at, granted, mechanism, proof) VALUES (?, ?, ?, ?, ?, '')"
 
 
-def last(cn: sqlite3.Connection, wish: Wish) -> bool | None:
-    """What the visitor said last, None when nothing."""
-    sql = "SELECT granted FROM consent_log WHERE account = ? AND visitor = ? ORDER BY id DESC LIMIT 1"
+def last(cn: sqlite3.Connection, wish: Wish) -> tuple[bool | None, str]:
+    """What the visitor said last and how, `(None, '')` when nothing."""
+    own = "FROM consent_log WHERE account = ? AND visitor = ?"
+    sql = f"SELECT granted, mechanism {own} ORDER BY id DESC LIMIT 1"
     row = cn.execute(sql, (wish.account, wish.visitor)).fetchone()
-    return bool(row[0]) if row else None
-
-
-def objects(cn: sqlite3.Connection, visitor: bytes) -> bool:
-    return cn.execute("SELECT 1 FROM opt_out WHERE visitor = ?", (visitor,)).fetchone() is not None
+    return (bool(row[0]), row[1]) if row else (None, "")
