@@ -12,6 +12,7 @@ from retag.courier.places import Allowed, Undeliverable, Undelivered
 from retag.courier.worker import Errand, Receipt
 
 WITHIN_S = 7_200.0
+TIDY_S = 3.0
 BROKEN_OFF = "The delivery was broken off; the server's log may say why."
 
 
@@ -39,10 +40,19 @@ async def send(errand: Errand) -> list[dict[str, Any]]:
         if answer is None:
             process.terminate()  # it tidies up
         process.stdin.close()
-        await process.wait()
+        await _gone(process)
     if not answer.endswith(b"\n"):
         raise Undelivered(BROKEN_OFF)
     receipt = msgspec.json.decode(answer, type=Receipt)
     if receipt.fault:
         raise Undeliverable(receipt.fault) if receipt.final else Undelivered(receipt.fault)
     return receipt.files
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """Until it has ended; one that hangs in a disk or a network that hangs is killed, and not waited for."""
+    try:
+        async with asyncio.timeout(TIDY_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
