@@ -135,3 +135,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, command, folder):
     )
     assert (found.returncode, found.stdout, found.stderr.count("\n")) == (2, "", 1), found.stderr
     assert (tmp_path / folder).name in found.stderr or "a.file" in found.stderr
+
+
+def test_a_new_file_is_its_owners_alone(tmp_path):
+    """Who reads the signing keys can forge visitors; the doctor sees a file that was opened to all."""
+    run(tmp_path, "init")
+    file = tmp_path / "retag.db"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "chmod 600" not in run(tmp_path, "doctor")
+    file.chmod(0o644)
+    assert "chmod 600" in run(tmp_path, "doctor")

@@ -65,6 +65,8 @@ def of_database(settings: Settings) -> Iterator[tuple[bool, str]]:
     for each in (path, path.parent):
         if not os.access(each, os.W_OK):
             yield True, f"{each} cannot be written by this user: check its owner and rights"
+    if path.stat().st_mode & 0o077:
+        yield False, f"{path} holds the signing keys, and others on this machine may open it: chmod 600"
     free = shutil.disk_usage(path.parent).free >> 20
     if free < settings.min_free_mb:
         yield True, f"{free} MB free on the disk: below {settings.min_free_mb} MB new events get 503"

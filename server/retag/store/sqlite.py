@@ -8,6 +8,8 @@ stays off: it turns an I/O error into a crash and widens the WAL-reset bug of SQ
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from importlib import resources
 from pathlib import Path
@@ -67,6 +69,8 @@ def connect(path: str | Path, readonly: bool = False) -> Connection:
     """
     if Path(path).is_dir():
         raise Unusable(f"{path}: is a folder. Give the path of a file.")
+    if not readonly:
+        _make(path)
     uri = Path(path).absolute().as_uri() + ("?mode=ro" if readonly else "?mode=rwc")
     try:
         cn = sqlite3.connect(
@@ -90,6 +94,12 @@ def connect(path: str | Path, readonly: bool = False) -> Connection:
         cn.close()
         raise unusable(path, error) from error
     return cn
+
+
+def _make(path: str | Path) -> None:
+    """A new file is its owner's alone: it holds the signing keys. What beside it SQLite makes is like it."""
+    with contextlib.suppress(OSError):  # SQLite says it better
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _set_pragmas(cn: sqlite3.Connection, readonly: bool) -> None:

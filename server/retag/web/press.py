@@ -85,7 +85,7 @@ class Press:
         async with self._starting:
             if self._process is not None and self._process.returncode is None:
                 return
-            self.folder.mkdir(exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
             command = (sys.executable, "-m", "retag.press", self.path, str(self.folder))
             pipe = asyncio.subprocess.PIPE
             self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)

@@ -23,6 +23,7 @@ from typing import Any
 
 import uvicorn
 
+from retag import errors
 from retag.web.protocol import DoorProtocol, sweep
 
 GRACE_S = 8
@@ -156,5 +157,8 @@ def log_to(stream: Any, level: str) -> None:
 
 
 def ours(record: logging.LogRecord) -> bool:
-    """Not uvicorn's words on a start that failed: the command's last line says it better."""
+    """Not uvicorn's words on a start that failed, which the command's last line says better, nor on answers
+    that were cut because the server stops."""
+    if record.exc_info and isinstance(record.exc_info[1], (asyncio.CancelledError, errors.Overloaded)):
+        return False
     return not record.getMessage().startswith(("Traceback", "Application startup failed"))
