@@ -78,7 +78,9 @@ def test_import_twice_is_import_once_and_bad_lines_are_explained(tmp_path, made)
     rejects = (tmp_path / "events.ndjson.rejects").read_text()
     reasons = [json.loads(line)["reason"] for line in rejects.splitlines()]
     assert [reason.split(":")[0] for reason in reasons] == ["time", "visitor", "line"]
-    assert "0 events taken" in run(tmp_path, "import", str(file))
+    assert json.loads(rejects.splitlines()[-1])["line"] == "not json"
+    assert "0 events taken, 0 lines rejected (imported before)" in run(tmp_path, "import", str(file))
+    assert (tmp_path / "events.ndjson.rejects").read_text() == rejects
     copy = tmp_path / "copy.ndjson"
     copy.write_text("\n" + file.read_text())
     run(tmp_path, "import", str(copy))
@@ -127,3 +129,36 @@ def test_snippet_names_the_served_file_by_its_integrity(tmp_path, made):
     version = tagfile.Version.of(kept[0])
     assert (version.path(), version.integrity) == (name, integrity)
     assert "There is no tag" in run(tmp_path, "snippet", "2699999999999", status=2)
+
+
+def test_an_import_that_was_killed_goes_on_where_it_was(tmp_path, made):
+    """Every line counts once, and no reason for a rejection is lost."""
+    file = tmp_path / "events.ndjson"
+    with file.open("w") as lines:
+        for n in range(40_000):
+            lines.write(json.dumps({"time": 1795000000 + n, "visitor": str(n % 500), "value": n}) + "\n")
+            if n % 1000 == 0:
+                lines.write(f"bad {n}\n")
+    command = [sys.executable, "-m", "retag", "import", str(file), "--database"]
+    process = subprocess.Popen([*command, f"sqlite:///{tmp_path / 'retag.db'}"], stderr=subprocess.DEVNULL)
+    with contextlib.closing(sqlite3.connect(tmp_path / "retag.db")) as cn:
+        while not cn.execute("SELECT 1 FROM progress WHERE name LIKE 'import %'").fetchall():
+            assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert "events taken" in run(tmp_path, "import", str(file))
+    with contextlib.closing(sqlite3.connect(tmp_path / "retag.db")) as cn:
+        (counted,) = cn.execute("SELECT count(*) FROM log WHERE standing = 0").fetchone()
+    assert counted == 40_000
+    rejects = (tmp_path / "events.ndjson.rejects").read_text().splitlines()
+    rejected = {json.loads(line)["line"] for line in rejects}
+    assert rejected == {f"bad {n}" for n in range(0, 40_000, 1000)}
+
+
+def test_files_that_begin_alike_are_two_files(tmp_path, made):
+    """The same size and the same first lines are not the same events."""
+    head = "".join(f'{{"time": 1795000000, "visitor": "v{n:06}"}}\n' for n in range(3000))
+    for name, last in (("a", "x"), ("b", "y")):
+        (tmp_path / f"{name}.ndjson").write_text(f'{head}{{"time": 1795000000, "visitor": "{last}"}}\n')
+    assert "3,001 events taken" in run(tmp_path, "import", str(tmp_path / "a.ndjson"))
+    assert "3,001 events taken" in run(tmp_path, "import", str(tmp_path / "b.ndjson"))

@@ -9,7 +9,6 @@ import gc
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,10 +28,15 @@ ABOUT = """Import past events from NDJSON or CSV files (by the name: .csv is CSV
 
 Columns: time (required: Unix s, ms or µs, or ISO 8601), visitor or an identifier (em, ph, external_id),
 event (default pagevisit), event_id, url, platform; everything else becomes event data, such as value,
-currency, order_id, line_items. Bad lines go to FILE.rejects with their reasons, the rest goes in.
+currency, order_id, line_items. One line of NDJSON:
+
+    {"time": 1795478400, "em": "ann@mail.example", "event": "checkout", "value": 19.9, "order_id": "X-1"}
+
+Bad lines go to FILE.rejects with their reasons, the rest goes in.
 Interrupted, run it again: it goes on where it was. Importing a file twice changes nothing."""
 
 BATCH = 10_000
+ENDS = 65_536
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -95,8 +99,53 @@ def _row(line: bytes, names: list[str] | None) -> Any:
         else:
             row = dict(zip(names, next(csv.reader([line.decode("utf-8")])), strict=False))
     except (ValueError, RecursionError, csv.Error) as error:
-        return {"": f"cannot be read: {error}"}
-    return row if isinstance(row, dict) else {"": "is no object"}
+        return Unread(f"cannot be read: {error}", line)
+    return row if isinstance(row, dict) else Unread("is no object", line)
+
+
+class Unread(dict[str, Any]):
+    """A line that is no row: why, and its text."""
+
+    def __init__(self, reason: str, line: bytes) -> None:
+        super().__init__()
+        self.reason = reason
+        self.text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+
+
+class Rejects:
+    """FILE.rejects: bad lines with their reasons. Made when there is one; `anew` when the import begins."""
+
+    def __init__(self, file: Path, anew: bool) -> None:
+        self.path = Path(f"{file}.rejects")
+        self.file: io.TextIOBase | None = None
+        self.count = 0
+        if anew:
+            self.path.unlink(missing_ok=True)
+
+    def add(self, reason: str, line: Any) -> None:
+        """One line. Raises OSError when the file cannot be written."""
+        if self.file is None:
+            self.file = self.path.open("a", encoding="utf-8")
+        self.count += 1
+        self.file.write(json.dumps({"reason": reason, "line": line}) + "\n")
+
+    def flush(self) -> None:
+        """Before an import's mark moves on, so that whoever kills it loses no reason."""
+        if self.file is not None:
+            self.file.flush()
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+def known(file: Path, size: int) -> str:
+    """By what a file is known again: a hash of its beginning and its end."""
+    with file.open("rb") as content:
+        found = hashlib.blake2b(content.read(ENDS), digest_size=8)
+        content.seek(max(0, size - ENDS))
+        found.update(content.read(ENDS))
+    return found.hexdigest()
 
 
 class Import:
@@ -107,40 +156,37 @@ class Import:
         self.file = file
         self.reading = reading
         self.size = file.stat().st_size
-        head = hashlib.blake2b(file.open("rb").read(65_536), digest_size=8).hexdigest()
-        self.name = f"import {head} {self.size} {sorted(reading.renamed.items())}"
-        self.taken = self.refused = 0
+        self.name = f"import {known(file, self.size)} {self.size} {sorted(reading.renamed.items())}"
+        self.taken = 0
 
     def run(self) -> None:
         """Everything from where it stopped, folded; prints what it came to."""
         start = self.store.write(lambda cn: log.progress(cn, self.name))
         bar = tqdm(total=self.size, initial=start, unit="B", unit_scale=True, desc=self.file.name)
-        with bar, self.file.open("rb") as lines, self._rejects(start) as rejects:
+        self.rejects = Rejects(self.file, anew=not start)
+        with bar, self.file.open("rb") as lines, contextlib.closing(self.rejects):
             batch: list[Event] = []
             offset = start
             for offset, row in rows(lines, self.file, start):
-                self._take(row, batch, rejects)
+                self._take(row, batch)
                 if len(batch) >= BATCH:
                     self._store(batch, offset)
                     bar.update(offset - bar.n)
             self._store(batch, offset)
             bar.update(self.size - bar.n)
         self._fold()
-        print(f"{self.file}: {self.taken:,} events taken, {self.refused:,} lines rejected")
-        if not self.refused and not start:
-            os.unlink(f"{self.file}.rejects")
+        more = f": see {self.rejects.path}" if self.rejects.count else ""
+        more = " (imported before)" if start >= self.size > 0 else more
+        print(f"{self.file}: {self.taken:,} events taken, {self.rejects.count:,} lines rejected{more}")
 
-    def _rejects(self, start: int) -> Any:
-        return open(f"{self.file}.rejects", "a" if start else "w", encoding="utf-8")
-
-    def _take(self, row: dict[str, Any], batch: list[Event], rejects: io.TextIOBase) -> None:
+    def _take(self, row: dict[str, Any], batch: list[Event]) -> None:
+        if isinstance(row, Unread):
+            self.rejects.add(f"line: {row.reason}", row.text)
+            return
         try:
-            if "" in row:
-                raise errors.Invalid("line", str(row[""]))
             batch.append(history.event_of(row, self.reading))
         except errors.RetagError as error:
-            self.refused += 1
-            rejects.write(json.dumps({"reason": str(error), "line": row}) + "\n")
+            self.rejects.add(str(error), row)
 
     def _store(self, batch: list[Event], offset: int) -> None:
         """Append, fold, and note how far the file is in; what is appended twice counts once."""
@@ -149,6 +195,7 @@ class Import:
             self.taken += len(batch)
             self._fold()
             batch.clear()
+        self.rejects.flush()
         # Power loss may take the mark back: then the batch is read again, and counts once.
         self.store.write(lambda cn: log.set_progress(cn, self.name, offset), durable=False)
 
