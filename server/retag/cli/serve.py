@@ -49,5 +49,6 @@ def welcome(address: str, state: Any) -> None:
     if state.made:
         print(f"API key, shown this once:     {state.made.api_key}")
     else:
-        print("Another API key:              retag keys create --scope admin")
+        command = sys.argv[0] if sys.argv[0].endswith("retag") else "retag"
+        print(f"Another API key:              {command} keys create --scope admin")
     sys.stdout.flush()
