@@ -20,7 +20,6 @@ from shop import running
 from test_api_exports import export, filled, trailer_is_true
 from test_api_visitors import checkout
 from test_api_visitors import until as sized
-from test_kept_exports import settled
 from test_slow_readers import MEMBERS, begun
 from test_slow_readers import filled as crowded
 
@@ -152,7 +151,7 @@ def test_a_slow_reader_is_not_run_away_from(tmp_path):
 
 
 async def test_the_press_is_started_again(tmp_path):
-    """Who was reading is cut off, whoever asks next is served."""
+    """Who was reading is cut off, which the audit log tells by a missing hash; who asks next is served."""
     async with running(tmp_path) as shop:
         made, press = await filled(shop, "ann"), shop.state.kept.press
         await export(shop, made)
@@ -161,9 +160,11 @@ async def test_the_press_is_started_again(tmp_path):
         )
         press._process.kill()
         run = await press.begin(job)
+        run.audit.append("somebody")
         with pytest.raises(errors.Overloaded):
             [_ async for _ in follow(shop.state, run)]
-        await settled(lambda: press._process.returncode is not None)
+        rows = await shop.state.reader.all("SELECT sha256 FROM download WHERE who = 'somebody'")
+        assert rows == [("",)]
         await export(shop, made)
 
 

@@ -83,7 +83,7 @@ class Press:
     async def start(self) -> None:
         """Have the process there before somebody waits for it."""
         async with self._starting:
-            if self._process is not None and self._process.returncode is None:
+            if self._listening is not None and not self._listening.done():
                 return
             self.folder.mkdir(mode=0o700, exist_ok=True)
             command = (sys.executable, "-m", "retag.press", self.path, str(self.folder))
@@ -148,8 +148,10 @@ class Press:
                 await self._ended(run, report)
             else:
                 run.flow.grow(report.size)
-        for name in list(self.runs):
-            self.runs.pop(name).flow.end(STOPPED)
+        while self.runs:  # whoever asks meanwhile has to hear it too
+            run = next(iter(self.runs.values()))
+            about = run.job.manifest if run.job else None
+            await self._ended(run, Ended(run.name, run.flow.size, about, STOPPED))
 
     async def _ended(self, run: Run, report: Ended) -> None:
         fault = report.fault
