@@ -73,16 +73,21 @@ class Worker:
         return await printing.into(self.reader, order.job, self.folder / f"{order.name}.data", flow, told)
 
     async def _pack(self, order: Pack, flow: Flow) -> int:
-        growing = self.flows.get(order.source)
-        path = self.folder / f"{order.source}.data{'.part' if growing else ''}"
-        with await asyncio.to_thread(path.open, "rb") as source:
-            if growing is None:
-                growing = Flow(EVER)
-                growing.size = os.fstat(source.fileno()).st_size
-                growing.end()
+        source, growing = self._source(order.source)
+        with source:
             told = partial(self._told, order.name, flow)
             path = self.folder / order.name
             return await packing.into(path, source, growing, order.encoding, flow, told)
+
+    def _source(self, name: str) -> tuple[BinaryIO, Flow]:
+        """The original, and how far it is; nothing may come between the two, for it is renamed in the end."""
+        growing = self.flows.get(name)
+        source = (self.folder / f"{name}.data{'.part' if growing else ''}").open("rb")
+        if growing is None:
+            growing = Flow(EVER)
+            growing.size = os.fstat(source.fileno()).st_size
+            growing.end()
+        return source, growing
 
     def _told(self, name: str, flow: Flow, size: int) -> None:
         flow.grow(size)

@@ -43,6 +43,7 @@ async def deliver(call: Call, job: Job, title: str) -> Response:
 async def _running(call: Call, job: Job, codec: Codec | None) -> Any:
     kept: Kept = call.state.kept
     name, original = job.manifest.export_id, None
+    await kept.press.start()
     if kept.bytes_of(name) is None:
         original = await kept.press.begin(job)
         original.audit.append(call.caller.prefix)
