@@ -52,6 +52,8 @@ EDGE = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
 SHORTEST_CARD, SHORTEST_TOKEN = 13, 20
 MASKS = ("email", "card", "token")
 MASK = re.compile(rb"\[(email|card|token)\]")
+MASK_BEGINS = re.compile(rb"\[[ect]")
+"""Rare in JSON, where a bracket is followed by a quote or a brace."""
 SLACK = 320
 """Characters looked at behind a cut, so that no half of an e-mail address is left in front of it."""
 

@@ -18,6 +18,7 @@ from retag.ingest import Intake
 from retag.store.protocol import Folded
 
 KEPT = 100
+masked = scrub.MASK_BEGINS.search
 UNREAD = "unread"
 """A part of an event (`ed`, `pd`, `ad`) that could not be read, and so was left out."""
 SETTLED = {"counted": "accepted", "repeated_order": "duplicate", "not_purchase": "accepted"}
@@ -55,7 +56,7 @@ class Arrivals:
                 self.counts[name] += count
         self.lost[UNREAD] += intake.faults
         for event in (*intake.events, *intake.apart) if intake.apart else intake.events:
-            if b"[" in event.data or b"[" in event.context or "[" in event.url:
+            if masked(event.data) or b"[" in event.context or "[" in event.url:
                 for name in scrub.masks(b"".join((event.data, event.context, event.url.encode()))):
                     self.lost[name] += 1
 
