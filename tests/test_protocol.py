@@ -105,6 +105,7 @@ def test_those_before_a_broken_request_are_answered(address: tuple[str, int]) ->
     broken = b"POST /ok HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
     with connected(address) as connection:
         connection.sendall(GET + GET + broken + GET)
+        connection.shutdown(socket.SHUT_WR)
         assert read_all(connection).count(b"HTTP/1.1 200") == 2
 
 

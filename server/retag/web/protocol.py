@@ -91,7 +91,8 @@ class DoorProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Who has only stopped sending still gets the answer to what was asked whole; then it is over."""
-        self.ending = self.whole and self.cycle is not None and not self.cycle.response_complete
+        if not self.ending:
+            self.ending = self.whole and self.cycle is not None and not self.cycle.response_complete
         return self.ending
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
