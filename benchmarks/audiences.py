@@ -131,22 +131,24 @@ def rate(count: int, seconds: float) -> str:
 
 
 def fill(store: SqliteStore, given: argparse.Namespace) -> None:
-    """Append and fold in turns, each timed alone."""
-    appended = folded = 0.0
+    """Append and fold in turns, each timed alone, checkpoints with the fold."""
+    appended = folded = spent = 0.0
     total = 0
     for block in events(given.events, given.visitors, time_ms()):
         started = time.perf_counter()
         store.append(block, ())
-        middle = time.perf_counter()
+        middle, before = time.perf_counter(), time.process_time()
         while store.waiting()[0]:
             store.fold(time_ms(), given.slice)
         store.checkpoint(idle=False)
         appended += middle - started
         folded += time.perf_counter() - middle
+        spent += time.process_time() - before
         total += len(block)
     say("append, 5,000 a commit, synchronous=FULL", rate(total, appended))
     say(f"fold, {given.audiences} audiences, {given.slice} events a slice", rate(total, folded))
     say("fold, an event", f"{folded / total * 1e6:.1f} us")
+    say("  of a processor", f"{spent / total * 1e6:.1f} us")
 
 
 def backfill(store: SqliteStore, number: int, what: str, rule: dict[str, object]) -> int:
