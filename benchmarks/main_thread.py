@@ -1,6 +1,6 @@
 """What the tag costs a page's main thread: evaluation and first events, at a quarter of a processor's speed.
 
-.venv/bin/python benchmarks/main_thread.py [ROUNDS]
+.venv/bin/python benchmarks/main_thread.py [ROUNDS [THROTTLE]]
 
 Debian's Chromium loads a page of a thousand elements with the official base code against a real server, under
 CDP's CPU throttle of 4 and its tracing: once in a renderer that has just been started, and once more as a
@@ -46,10 +46,10 @@ def page_of(tag: str) -> str:
 class Tracer:
     """A page under the throttle; `load` says what one load of it cost."""
 
-    def __init__(self, page) -> None:
+    def __init__(self, page, throttle: float) -> None:
         self.page, self.events, self.ended = page, [], []
         self.session = page.context.new_cdp_session(page)
-        self.session.send("Emulation.setCPUThrottlingRate", {"rate": THROTTLE})
+        self.session.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
         self.session.on("Tracing.dataCollected", lambda data: self.events.extend(data["value"]))
         self.session.on("Tracing.tracingComplete", lambda _: self.ended.append(1))
 
@@ -94,20 +94,21 @@ def inside(one: dict, other: dict) -> bool:
     return same and other["ts"] <= one["ts"] and end <= theirs
 
 
-def visit(browser, url: str, html: str) -> list[dict[str, float]]:
+def visit(browser, url: str, html: str, throttle: float) -> list[dict[str, float]]:
     """A new visitor's first page in a new renderer, and the next page."""
     context = browser.new_context(user_agent=AGENT)
     context.add_init_script(PERSON)
     page = context.new_page()
     page.route("**/cost*", lambda route: route.fulfill(body=html, content_type="text/html"))
-    tracer = Tracer(page)
+    tracer = Tracer(page, throttle)
     found = [tracer.load(f"{url}/cost?p={number}") for number in range(2)]
     context.close()
     return found
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    given = [int(one) for one in sys.argv[1:3]]
+    rounds, throttle = given + [20, THROTTLE][len(given) :]
     runs: dict[str, list[list[dict[str, float]]]] = {"with": [], "without": []}
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -119,9 +120,9 @@ def main() -> None:
         )
         for _ in range(rounds):
             for name, tag in (("with", str(server.tag)), ("without", "")):
-                runs[name].append(visit(browser, server.url, page_of(tag)))
+                runs[name].append(visit(browser, server.url, page_of(tag), throttle))
         browser.close()
-    print(f"{rounds} visits at {THROTTLE}x CPU throttle; milliseconds of the main thread's processor time:")
+    print(f"{rounds} visits at {throttle}x CPU throttle; milliseconds of the main thread's processor time:")
     for place, title in enumerate(("first page, new renderer", "next page")):
         of = {name: [one[place] for one in found] for name, found in runs.items()}
         own = [one["own"] for one in of["with"]]

@@ -1,11 +1,14 @@
 """No event is lost that can be saved, and nothing on a page stops or is stopped by the tag."""
 
+import contextlib
 import json
 import pathlib
 import subprocess
+import time
 
 import pytest
 from conftest import SCRIPT, STUB
+from playwright.sync_api import Error
 
 from server import retag
 
@@ -31,21 +34,41 @@ def test_a_server_that_was_down_gets_the_events_later(stage):
 
 
 def test_an_overload_is_waited_out(stage):
-    """503 with Retry-After is asked again."""
-    answers = []
+    """503 is asked again, once, and not before `Retry-After` says."""
+    asked = []
 
     def busy(route):
-        answers.append(1)
-        if len(answers) > 1:
+        asked.append(time.monotonic())
+        if len(asked) > 1:
             route.continue_()
         else:
-            route.fulfill(status=503, headers={"retry-after": "1"})
+            route.fulfill(status=503, headers={"retry-after": "3"})
 
     page = stage.context.new_page()
     page.route("**/v3/", busy)
     stage.show(calls=VIEW, page=page)
     stage.until("init")
-    assert len(answers) == 2
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 3
+
+
+def test_what_is_blocked_is_tried_five_times_and_then_left_alone(stage):
+    """By fetch, then as an image; again when the connection is back. The page's clock runs fast."""
+    stage.context.add_init_script(
+        "const now = Date.now, begun = now(), later = setTimeout;"
+        "Date.now = () => begun + (now() - begun) * 20;"
+        "window.setTimeout = (run, ms) => later(run, ms / 20 + 2)"
+    )
+    page = stage.context.new_page()
+    page.route("**/v3/**", lambda route: route.abort())
+    stage.show(calls=VIEW, page=page)
+    stage.wait(lambda: len(stage.sent) == 5)
+    stage.settle(6000)
+    assert len(stage.sent) == 5
+    assert [url.endswith("/v3/") for url in stage.sent] == [True, True, False, False, False]
+    page.unroute("**/v3/**")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    stage.until("init")
 
 
 def test_a_definite_refusal_is_dropped(stage):
@@ -73,15 +96,13 @@ def test_events_of_an_offline_page_are_sent_by_the_next(stage):
 
 
 def test_a_tab_that_is_killed_mid_send_loses_nothing(stage):
-    """Its lease runs out, and another page takes over."""
+    """Its process crashes; its lease runs out, and another page takes over."""
     page = stage.context.new_page()
     page.route("**/v3/", lambda route: None)
     stage.show(calls=VIEW, page=page)
-    page.wait_for_function("Object.keys(localStorage).some(key => key.startsWith('_retag'))")
-    crash = stage.context.new_cdp_session(page)
-    crash.send("Page.enable")
-    crash.on("Inspector.targetCrashed", lambda _: None)
-    page.close(run_before_unload=False)
+    page.wait_for_function("Object.keys(localStorage).some(key => key.startsWith('_retag:'))")
+    with page.expect_event("crash"), contextlib.suppress(Error):
+        page.goto("chrome://crash")
     stage.waiting.clear()
     stage.show(calls="pintrk('load', TAG);")
     stage.until("init")
