@@ -1,12 +1,11 @@
 """Act-alikes against the usual scorers: can the hidden half of a crowd be found from the other half?
 
     python benchmarks/actalike.py visits.csv       # columns visitor, area; five rows of figures
-    python benchmarks/actalike.py --scale          # time and memory at 1 M visitors, 10 M events
 
 For each of the 25 most visited areas: those of its visitors who have been elsewhere too are the crowd, and a
 random half of them the seed; the area is taken out of everyone's features; all others who have been anywhere
 are ranked. The figures are medians over the areas of AUC and of lift (precision over base rate) in the best
-5 % and 1 %. Every scorer gets one core.
+5 % and 1 %, and the seconds of a processor for a seed. Every scorer gets one core.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import resource
 import time
 from collections.abc import Callable, Iterator
 
@@ -26,9 +24,8 @@ import numpy as np  # noqa: E402
 from scipy import sparse  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 
-from retag.likeness.activity import Gathering  # noqa: E402
-from retag.likeness.model import fit, score  # noqa: E402
-from retag.likeness.quality import auc, choose, held_out, lift  # noqa: E402
+from retag.likeness.model import score  # noqa: E402
+from retag.likeness.quality import auc, lift  # noqa: E402
 
 
 def read(path: str) -> sparse.csr_matrix:
@@ -106,9 +103,9 @@ def compare(path: str, targets: int, least: int) -> None:
     figures, spent = {name: [] for name in SCORERS}, dict.fromkeys(SCORERS, 0.0)
     for features, is_seed, candidates, relevant in trials(table, targets, least):
         for name, scorer in SCORERS.items():
-            started = time.perf_counter()
+            started = time.process_time()
             scores = np.asarray(scorer(features, is_seed), float)[candidates]
-            spent[name] += time.perf_counter() - started
+            spent[name] += time.process_time() - started
             tops = [lift(scores, relevant, share) for share in (0.05, 0.01)]
             figures[name].append((auc(scores, relevant), *tops))
     print(f"{'':22}{'AUC':>6}{'lift 5 %':>10}{'lift 1 %':>10}{'s a seed':>10}")
@@ -117,52 +114,10 @@ def compare(path: str, targets: int, least: int) -> None:
         print(f"{name:22}{area:6.3f}{five:10.2f}{one:10.2f}{spent[name] / len(rows):10.2f}")
 
 
-def scale(visitors: int, events: int) -> None:
-    """Fifty tastes among the visitors, products by popularity; the seed is a twentieth of one taste."""
-    rng = np.random.default_rng(0)
-    gathering, started = Gathering(), time.perf_counter()
-    names = [(f"product:{i}", f"category:{i // 20}", "event:pagevisit") for i in range(6000)]
-    products = [gathering.bundle(words) for words in names]
-    for part in range(0, events, 500_000):
-        who = rng.integers(0, visitors, 500_000)
-        what = np.minimum(rng.pareto(0.8, 500_000) * 3, 4999).astype(int)
-        own = rng.random(500_000) < 0.3
-        what[own] = 5000 + (who[own] % 50) * 20 + rng.integers(0, 20, own.sum())
-        for i, (visitor, product) in enumerate(zip(who.tolist(), what.tolist(), strict=True)):
-            gathering.add(visitor.to_bytes(16, "big"), part + i, products[product])
-    gathered = time.perf_counter()
-    activity = gathering.activity(events)
-    number = np.array([int.from_bytes(one, "big") for one in activity.visitors])
-    is_seed = (number % 50 == 7) & (number % 1000 < 50)
-    model = fit(activity.counts, is_seed, activity.profile)
-    fitted = time.perf_counter()
-    scores = model.score(activity.counts, activity.profile)
-    best = choose(scores, ~is_seed, 0.01)
-    scored = time.perf_counter()
-    quality = held_out(activity.counts, is_seed, activity.profile)
-    ended = time.perf_counter()
-    print(
-        f"{activity.counts.shape[0]:,} visitors, {events:,} events, {is_seed.sum():,} in the seed; one core"
-    )
-    print(
-        f"gathered {gathered - started:.1f} s, fitted {fitted - gathered:.1f} s,"
-        f" scored {scored - fitted:.1f} s"
-    )
-    print(f"held out {ended - scored:.1f} s (AUC {quality.auc:.3f}); all {ended - started:.1f} s")
-    print(f"of the best 1 %, {(number[best] % 50 == 7).mean():.0%} share the seed's taste (2 % by chance)")
-    print(f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("path", nargs="?", help="a CSV with the columns visitor, area")
+    parser.add_argument("path", help="a CSV with the columns visitor, area")
     parser.add_argument("--targets", type=int, default=25, help="areas to try (25)")
     parser.add_argument("--least", type=int, default=300, help="visitors that an area needs (300)")
-    parser.add_argument("--scale", action="store_true", help="time and memory instead")
     options = parser.parse_args()
-    if options.scale:
-        scale(1_000_000, 10_000_000)
-    elif options.path:
-        compare(options.path, options.targets, options.least)
-    else:
-        parser.error("give a CSV, or --scale")
+    compare(options.path, options.targets, options.least)

@@ -1,6 +1,7 @@
 """Act-alikes: those who act most like a seed, judged by what they did and never by who they are.
 
     activity.py  what visitors did, as a sparse table of counts
+    views.py     four ways of looking at the table
     model.py     fit on a seed, score everybody
     quality.py   how well it finds seed members whom it has not seen, and which features weigh most
 

@@ -1,32 +1,20 @@
 """Model: fit on a seed, score everybody.
 
-Three views of the same activity, each on a log scale of counts, averaged after standardising:
-
-- boosted trees (LightGBM) for interactions,
-- logistic regression for single telling features, with how much a visitor did beside what they did,
-- logistic regression on a low-rank embedding of the weighted, length-normalised rows, which lets rare
-  features borrow from those that they occur with: most of what there is when seeds are few.
-
-A visitor who is not in the seed is unlabelled, not negative; regularisation is strong on purpose, so that
+Four views of the same activity (`views`), each on a log scale of counts, averaged after standardising. A
+visitor who is not in the seed is unlabelled, not negative; regularisation is strong on purpose, so that
 look-alikes among them are not learnt by heart as strangers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Protocol
 
-import lightgbm
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression
-from sklearn.utils.extmath import randomized_svd
 
-Table = Any
-Floats = NDArray[Any]
-Mask = NDArray[np.bool_]
+from retag.likeness.views import RANDOM, Floats, Logistic, Mask, Table, View, views
 
 LEAST_SEED = 30
 """Seed members with any activity; fewer cannot be learnt from."""
@@ -36,84 +24,10 @@ RAREST = 3
 """A feature that fewer visitors have says nothing about the next one."""
 
 MOST_TRAINED = 120_000
+ENOUGH = 10_000
+"""Rows that say where a view's scores lie."""
 CHUNK = 100_000
 GIVEAWAY = 0.9
-RANDOM = 20260101
-
-TREES = {
-    "objective": "binary",
-    "num_leaves": 15,
-    "learning_rate": 0.06,
-    "min_data_in_leaf": 20,
-    "feature_fraction": 0.3,
-    "lambda_l2": 5.0,
-    "max_bin": 63,
-    "verbose": -1,
-    "num_threads": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "seed": RANDOM,
-}
-ROUNDS = 120
-RANK = 48
-
-
-class View(Protocol):
-    """One way of looking at the rows (n, m) of activity; higher scores are more alike."""
-
-    def weight(self, seeds: int) -> float: ...
-
-    def fit(self, rows: Table, is_seed: Mask) -> None: ...
-
-    def score(self, rows: Table) -> Floats: ...
-
-
-class Trees:
-    def weight(self, seeds: int) -> float:
-        """Interactions take many examples: half a say at 60 seed members, nearly a whole at 1,000."""
-        return seeds / (seeds + 60)
-
-    def fit(self, rows: Table, is_seed: Mask) -> None:
-        data = lightgbm.Dataset(rows, is_seed.astype(np.float32), free_raw_data=True)
-        self._model = lightgbm.train(TREES, data, ROUNDS)
-
-    def score(self, rows: Table) -> Floats:
-        return np.asarray(self._model.predict(rows, raw_score=True, num_threads=1))
-
-
-class Logistic:
-    def weight(self, seeds: int) -> float:
-        return 0.3
-
-    def fit(self, rows: Table, is_seed: Mask) -> None:
-        self.model = LogisticRegression(C=0.1, max_iter=200).fit(rows, is_seed)
-
-    def score(self, rows: Table) -> Floats:
-        return np.asarray(self.model.decision_function(rows))
-
-
-class Embedded:
-    def weight(self, seeds: int) -> float:
-        return 0.5
-
-    def fit(self, rows: Table, is_seed: Mask) -> None:
-        held = np.asarray((rows > 0).sum(0)).ravel()
-        self._weights = sparse.diags(np.sqrt(np.log((rows.shape[0] + 1) / (held + 1))).astype(np.float32))
-        rank = max(1, min(RANK, rows.shape[1] - 1))
-        _, _, self._basis = randomized_svd(self._normal(rows), rank, n_iter=3, random_state=RANDOM)
-        self._model = LogisticRegression(C=1.0, max_iter=200).fit(self._embed(rows), is_seed)
-
-    def score(self, rows: Table) -> Floats:
-        return np.asarray(self._model.decision_function(self._embed(rows)))
-
-    def _normal(self, rows: Table) -> Table:
-        weighted = rows @ self._weights
-        length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)).ravel())
-        return sparse.diags(1 / (length + 1e-9)) @ weighted
-
-    def _embed(self, rows: Table) -> Floats:
-        amount = np.log1p(np.asarray(rows.sum(1)))
-        return np.asarray(np.hstack([self._normal(rows) @ self._basis.T, amount]))
 
 
 class Likeness(msgspec.Struct, frozen=True):
@@ -121,7 +35,7 @@ class Likeness(msgspec.Struct, frozen=True):
     centre, are multiplied by."""
 
     kept: NDArray[np.int64]
-    views: list[Any]
+    views: list[View]
     centres: list[float]
     shares: list[float]
 
@@ -134,9 +48,8 @@ class Likeness(msgspec.Struct, frozen=True):
         return np.concatenate(chunks) if chunks else np.zeros(0)
 
     def weights(self) -> Floats:
-        """The logistic view's weight for each of the `kept` columns."""
-        logistic = next(view for view in self.views if isinstance(view, Logistic))
-        return np.asarray(logistic.model.coef_).ravel()[: len(self.kept)]
+        """What each of the `kept` columns weighs in the logistic view."""
+        return next(view.weights() for view in self.views if isinstance(view, Logistic))
 
     def _score(self, rows: Table) -> Floats:
         parts = zip(self.views, self.centres, self.shares, strict=True)
@@ -144,26 +57,29 @@ class Likeness(msgspec.Struct, frozen=True):
         return np.asarray(np.sum(standard, axis=0))
 
 
-def fit(counts: Table, is_seed: Mask, profile: Floats | None = None) -> Likeness:
-    """Fit on `counts` (n, m) and the seed (n,). `profile` (n, p) are dense columns beside the counts.
+def fit(
+    counts: Table, is_seed: Mask, profile: Floats | None = None, known: NDArray[np.int64] | None = None
+) -> Likeness:
+    """Fit on `counts` (n, m) and the seed (n,). `profile` (n, p) are dense columns beside the counts; `known`
+    are the rows to learn from, all that have activity when None.
 
-    Rows without activity are left out. Raises ValueError when the seed or the rest is empty.
+    Raises ValueError when the seed or the rest is empty.
     """
-    alive = np.flatnonzero(np.diff(counts.indptr) > 0)
-    trained = _sample(alive, is_seed)
+    trained = sample(np.flatnonzero(active(counts)) if known is None else known, is_seed)
     y = is_seed[trained]
     if y.all() or not y.any():
         raise ValueError("a seed and others beside it are needed, both with activity")
-    kept = _telling(counts[trained], y)
-    rows = _rows(counts[trained], kept, None if profile is None else profile[trained])
-    views: list[View] = [Trees(), Logistic(), Embedded()]
-    centres, shares = [], []
-    for view in views:
+    table = counts[trained]
+    kept = _telling(table, y)
+    rows = _rows(table, kept, None if profile is None else profile[trained])
+    del table
+    looks, centres, shares = views(len(kept)), [], []
+    for view in looks:
         view.fit(rows, y)
-        scores = view.score(rows)
+        scores = view.score(rows[:: 1 + len(y) // ENOUGH])
         centres.append(float(scores.mean()))
         shares.append(view.weight(int(y.sum())) / (float(scores.std()) or 1.0))
-    return Likeness(kept, views, centres, shares)
+    return Likeness(kept, looks, centres, shares)
 
 
 def score(counts: Table, is_seed: Mask) -> Floats:
@@ -179,10 +95,10 @@ def mask(visitors: list[bytes], chosen: Collection[bytes]) -> Mask:
 
 def active(counts: Table) -> Mask:
     """Which rows have any activity."""
-    return np.asarray(np.diff(counts.indptr) > 0)
+    return np.asarray(counts.getnnz(axis=1) > 0 if sparse.issparse(counts) else counts.active())
 
 
-def _sample(alive: NDArray[np.int64], is_seed: Mask) -> NDArray[np.int64]:
+def sample(alive: NDArray[np.int64], is_seed: Mask) -> NDArray[np.int64]:
     """All rows when they are few, else an even share of the seed and of the others."""
     seed, rest = alive[is_seed[alive]], alive[~is_seed[alive]]
     rng = np.random.default_rng(RANDOM)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from retag.likeness.model import LEAST_SEED, RANDOM, Floats, Likeness, Mask, Table, fit
+from retag.likeness.model import LEAST_SEED, Likeness, active, fit, sample
+from retag.likeness.views import RANDOM, Floats, Mask, Table
 
 HELD_OUT = 1 / 3
 MOST_HELD_OUT = 100_000
@@ -72,37 +73,36 @@ class Weight(msgspec.Struct, frozen=True):
 
 def held_out(counts: Table, is_seed: Mask, profile: Floats | None = None, share: float = 0.05) -> Quality:
     """The quality of a model fitted on `HELD_OUT` less. Raises ValueError when the seed is too small."""
-    alive = np.flatnonzero(np.diff(counts.indptr) > 0)
+    alive = np.flatnonzero(active(counts))
     if is_seed[alive].sum() < LEAST_SEED:
         raise ValueError(f"a seed of at least {LEAST_SEED} visitors with activity is needed")
     tested = _draw(alive, is_seed)
-    train = np.zeros(counts.shape[0], bool)
-    train[alive] = True
-    train[tested] = False
-    model = fit(counts[train], is_seed[train], None if profile is None else profile[train])
+    known = np.setdiff1d(alive, tested, assume_unique=True)
+    model = fit(counts, is_seed, profile, known)
     rows = counts[tested]
     scores = model.score(rows, None if profile is None else profile[tested])
-    active = np.asarray(rows.sum(1)).ravel()
-    return _measure(scores, active, is_seed[tested], share)
+    done = np.asarray(rows.sum(1)).ravel()
+    return _measure(scores, done, is_seed[tested], share)
 
 
 def telling(
     model: Likeness, counts: Table, is_seed: Mask, features: list[str], most: int = 10
 ) -> list[Weight]:
-    """The features that move the scores most, the heaviest first."""
-    alive = np.diff(counts.indptr) > 0
-    n_seed, n_others = int((alive & is_seed).sum()), int((alive & ~is_seed).sum())
-    held = counts[alive][:, model.kept]
-    of_seed = np.bincount(held[is_seed[alive]].indices, minlength=len(model.kept)) / max(1, n_seed)
-    of_others = np.bincount(held[~is_seed[alive]].indices, minlength=len(model.kept)) / max(1, n_others)
+    """The features that move the scores most, the heaviest first: of those that speak as the crowd does. One
+    whose weight only corrects for another's would mislead the reader."""
+    rows = sample(np.flatnonzero(active(counts)), is_seed)
+    held, of = counts[rows][:, model.kept], is_seed[rows]
+    n_seed, n_others = int(of.sum()), int((~of).sum())
+    of_seed = np.bincount(held[of].indices, minlength=len(model.kept)) / max(1, n_seed)
+    of_others = np.bincount(held[~of].indices, minlength=len(model.kept)) / max(1, n_others)
     share = (of_seed * n_seed + of_others * n_others) / max(1, n_seed + n_others)
     weights = model.weights()
-    impact = np.abs(weights) * np.sqrt(share * (1 - share))
+    impact = np.abs(weights) * np.sqrt(share * (1 - share)) * (weights * (of_seed - of_others) > 0)
     best = np.argsort(-impact, kind="stable")[:most]
     return [
         Weight(features[model.kept[i]], float(of_seed[i]), float(of_others[i]), bool(weights[i] > 0))
         for i in best
-        if weights[i] != 0
+        if impact[i] > 0
     ]
 
 
