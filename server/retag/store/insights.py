@@ -85,8 +85,12 @@ class Said:
         shown = [word for word in words if word.partition(":")[0] in GROUPS]
         return array("i", [self.words.setdefault(word, len(self.words)) for word in shown])
 
+    def entry(self, url: str) -> int:
+        """The number for coming in at this address, -1 for nowhere."""
+        return next(iter(self.columns([f"entry {page(url)}"])), -1)
+
     def add(self, visitor: bytes, time: int, entry: int, *found: array[int]) -> None:
-        """One event. `entry` is the number for coming in there, -1 for nowhere."""
+        """One event, which is where they came in if it is the first."""
         if (known := self._of.get(visitor)) is None:
             known = self._of[visitor] = array("i")
         elif len(known) > MOST_REPEATED:
@@ -103,17 +107,18 @@ class Said:
 
 
 def _read(cn: sqlite3.Connection, account: int, since: int, now: int) -> Said:
-    said, entries = Said(), dict[str, int]()
+    said = Said()
+    entries = trails.Kept[str, int](said.entry)
     words = trails.Words(said.columns, entries.clear)
     where = "account = :account AND time >= :since AND time <= :now"
     params = {"account": account, "since": since, "now": now}
-    columns = "visitor, time, context, name, url, data"
-    after = trails.place_before(cn, since)
-    for visitor, time, context, name, url, data in trails.scan(cn, columns, where, params, after):
-        said_here = words.of(name, url, data, context)
-        if (entry := entries.get(url)) is None:
-            entry = entries[url] = next(iter(said.columns(f"entry {one}" for one in page(url))), -1)
-        said.add(visitor, time, entry, *said_here)
+    columns = "visitor, time, name, url, data, context"
+    for rows in trails.pages(cn, columns, where, params, trails.place_before(cn, since)):
+        visitors, times, *told = zip(*rows, strict=True)
+        acts, contexts = words.of(*told)
+        came_in = map(entries.__getitem__, told[1])
+        for visitor, time, entry, act, context in zip(visitors, times, came_in, acts, contexts, strict=True):
+            said.add(visitor, time, entry, act, context)
     return said
 
 

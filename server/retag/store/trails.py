@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from retag.likeness.features import of_act, of_context
+from retag.likeness.features import Told, of_act, of_context, page, told
 from retag.store import log
 
 PAGE = 20_000
@@ -35,44 +35,68 @@ def place_before(cn: sqlite3.Connection, instant: int) -> int:
     return low
 
 
+def pages(
+    cn: sqlite3.Connection, columns: str, where: str, params: Mapping[str, Any], after: int = -1
+) -> Iterator[list[Row]]:
+    """`columns` of the counted events behind place `after` for which `where` holds, in the order of the log,
+    some thousands at a time. What is not folded yet is left out: whether it counts, and for whom, is not
+    known."""
+    sql = f"SELECT {columns} FROM log WHERE seq > :after AND seq <= :upto AND standing = 0 AND {where}"
+    last = log.progress(cn, "folded")
+    for start in range(max(after, _oldest(cn) - 1), last, PAGE):
+        limits = {"after": start, "upto": min(start + PAGE, last)}
+        if rows := cn.execute(sql, {**params, **limits}).fetchall():
+            yield rows
+
+
 def scan(
     cn: sqlite3.Connection, columns: str, where: str, params: Mapping[str, Any], after: int = -1
 ) -> Iterator[Row]:
-    """`columns` of the counted events behind place `after` for which `where` holds, in the order of the log.
-    What is not folded yet is left out: whether it counts, and for whom, is not known."""
-    sql = f"SELECT {columns} FROM log WHERE seq > :after AND seq <= :upto AND standing = 0 AND {where}"
-    last = log.progress(cn, "folded")
-    for page in range(max(after, _oldest(cn) - 1), last, PAGE):
-        pages = {"after": page, "upto": min(page + PAGE, last)}
-        yield from cn.execute(sql, {**params, **pages}).fetchall()
+    """The rows of `pages`, one by one."""
+    for rows in pages(cn, columns, where, params, after):
+        yield from rows
 
 
 def _oldest(cn: sqlite3.Connection) -> int:
     return int(cn.execute("SELECT coalesce(min(seq), 1) FROM log").fetchone()[0])
 
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
+class Kept(dict[K, T]):
+    """What `learn` said, once for each key."""
+
+    def __init__(self, learn: Callable[[K], T]) -> None:
+        super().__init__()
+        self._learn = learn
+
+    def __missing__(self, key: K) -> T:
+        found = self[key] = self._learn(key)
+        return found
+
+
 class Words(Generic[T]):
-    """What events said, as `learn` keeps it. The same bytes come again and again, so its answers are kept;
-    when these are many, `forget` is told and they are asked for anew."""
+    """What events said, as `learn` keeps it. The same is said again and again, so its answers are kept; when
+    these are many, `forget` is told and they are asked for anew."""
 
     def __init__(self, learn: Callable[[Iterable[str]], T], forget: Callable[[], None]) -> None:
-        self._learn, self._forget = learn, forget
-        self._acts: dict[tuple[str, str, bytes], T] = {}
-        self._contexts: dict[bytes, T] = {}
+        self._forget = forget
+        self._pages = Kept[str, str](page)
+        self._acts = Kept[tuple[str, str, Told], T](lambda act: learn(of_act(*act)))
+        self._contexts = Kept[bytes, T](lambda context: learn(of_context(context)))
 
-    def of(self, name: str, url: str, data: bytes, context: bytes) -> tuple[T, T]:
-        """What was done, and where from. Room is made before either is looked up: `forget` would else undo
-        the first for the second."""
+    def of(
+        self, names: Iterable[str], urls: Iterable[str], data: Iterable[bytes], contexts: Iterable[bytes]
+    ) -> tuple[list[T], list[T]]:
+        """What was done in each event of a page of the log, and where from: good until asked again. The loops
+        are those of the interpreter: there may be many millions of events."""
         if len(self._acts) + len(self._contexts) >= MOST_KEPT:
             self._acts.clear()
             self._contexts.clear()
             self._forget()
-        act, where = self._acts.get((name, url, data)), self._contexts.get(context)
-        if act is None:
-            act = self._acts[name, url, data] = self._learn(of_act(name, url, data))
-        if where is None:
-            where = self._contexts[context] = self._learn(of_context(context))
-        return act, where
+        if len(self._pages) >= MOST_KEPT:
+            self._pages.clear()
+        acts = zip(names, map(self._pages.__getitem__, urls), map(told, data), strict=True)
+        return list(map(self._acts.__getitem__, acts)), list(map(self._contexts.__getitem__, contexts))
