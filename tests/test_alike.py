@@ -7,6 +7,7 @@ import pytest
 
 from retag.likeness import ExtraMissing, load
 from retag.store import alike, sqlite, trails
+from retag.store.erasing import erase
 from retag.windows import DAY, EVER
 
 NOW = 1_795_478_400_000
@@ -32,12 +33,12 @@ def path(cn):
 
 
 def log(cn, events):
-    """Counted events of (visitor number, name, time, category)."""
+    """Counted events of (visitor number, name, time, category, context)."""
     cn.execute("BEGIN")
-    for seq, (number, name, time, category) in enumerate(events, 1):
-        data = json.dumps({"product_category": category}).encode()
-        row = (seq, visitor(number), name, time, time, data)
-        cn.execute("INSERT INTO log VALUES (?, 1, 1, ?, ?, ?, ?, '', 1, 1, '', ?, x'', x'', 0)", row)
+    for seq, (number, name, time, category, *context) in enumerate(events, 1):
+        data, where = json.dumps({"product_category": category}).encode(), (context or [b""])[0]
+        row = (seq, visitor(number), name, time, time, f"https://shop.example/{category}", data, where)
+        cn.execute("INSERT INTO log VALUES (?, 1, 1, ?, ?, ?, ?, '', 1, 1, ?, ?, x'', ?, 0)", row)
         cn.execute("INSERT INTO trail VALUES (?, ?)", (visitor(number), seq))
     cn.execute("INSERT OR REPLACE INTO progress SELECT 'folded', max(seq) FROM log")
     cn.execute("COMMIT")
@@ -59,7 +60,7 @@ def audience(cn, kind, rule, members=()):
     return made, build
 
 
-def shop(cn, seeds=100):
+def shop(cn, seeds=100, context=lambda number: b""):
     """1,500 visitors; the first 200 look at shoes, of whom the first `seeds` bought."""
     rng = np.random.default_rng(3)
     events = []
@@ -67,7 +68,8 @@ def shop(cn, seeds=100):
         for _ in range(rng.integers(1, 6)):
             likes = number < 200 and rng.random() < 0.6
             category = "shoes" if likes else f"category {rng.integers(0, 30)}"
-            events.append((number, "pagevisit", NOW - int(rng.integers(1, 60)) * DAY, category))
+            at = NOW - int(rng.integers(1, 60)) * DAY
+            events.append((number, "pagevisit", at, category, context(number)))
         if number < seeds:
             events.append((number, "checkout", NOW - DAY, "bought"))
     log(cn, sorted(events, key=lambda event: event[2]))
@@ -178,3 +180,83 @@ def test_without_the_extra_the_error_names_it():
     """A missing library is told with the command that installs it."""
     with pytest.raises(ExtraMissing, match=r"pip install 'retag\[actalike\]'"):
         load("no_such_module")
+
+
+def test_only_those_last_seen_in_the_country_are_chosen(cn):
+    """Eligible are the visitors whose latest known country it is; the seed may be from anywhere."""
+    seed = shop(cn, context=lambda number: b'{"country": "%s"}' % (b"DE" if number % 3 else b"FR"))
+    moved = [(visitor(n), NOW - 70 * DAY) for n in range(150, 200)]
+    sql = "INSERT INTO log SELECT max(seq) + 1, 1, 1, ?, 'init', ?, ?, '', 1, 1, '', x'', x'', ?, 0 FROM log"
+    for who, at in moved:
+        cn.execute(sql, (who, at, at, b'{"country": "AT"}'))
+    cn.execute("UPDATE progress SET value = (SELECT max(seq) FROM log)")
+    report = alike.refit(path(cn), alike.Task(99, 1, (seed,), 5, "FR"), NOW)
+    chosen = [int.from_bytes(one, "big") for one in report.chosen]
+    french = sum(number % 3 == 0 for number in range(100, 1500))
+    assert (report.located, report.eligible, len(chosen)) == (1500, french, french * 5 // 100)
+    assert all(number % 3 == 0 for number in chosen)
+    assert f"among {french} visitors last seen in FR" in report.explanation
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [(b"", "no visitor's country is known"), (b'{"country": "de"}', "last seen in FR")],
+)
+def test_a_country_with_nobody_in_it_is_said_to_be_empty(cn, context, said):
+    """Nobody is chosen, and the answer says whether it is the visitors or the knowledge that lacks."""
+    seed = shop(cn, context=lambda number: context)
+    report = alike.refit(path(cn), alike.Task(99, 1, (seed,), 5, "FR"), NOW)
+    assert (report.chosen, report.too_small) == ([], False)
+    assert said in report.explanation
+
+
+def test_a_seed_of_pages_leaves_those_pages_out(cn):
+    """Events that define the seed by their address, whatever they are called, are no features either."""
+    shop(cn)
+    shoes = {"url": {"contains": "/shoes"}}
+    seed, _ = audience(cn, "VISITOR", shoes, range(100))
+    report = alike.refit(path(cn), task(seed), NOW)
+    assert not any("shoes" in one for one in report.features)
+
+
+def test_what_puts_people_out_of_the_seed_gives_it_away_too(cn):
+    """An event that excludes from the seed says who is not in it, so it is no feature."""
+    shop(cn)
+    seed, _ = audience(cn, "VISITOR", {"any": [{"event": "signup"}], "none": [BUYERS]}, range(100, 200))
+    report = alike.refit(path(cn), task(seed), NOW)
+    assert not any("checkout" in one or "bought" in one for one in report.features)
+
+
+def test_a_removed_seed_is_said_to_be_removed(cn):
+    """Too small, and why."""
+    seed = shop(cn)
+    cn.execute("UPDATE audience SET removed = 1 WHERE id = ?", (seed,))
+    report = alike.refit(path(cn), task(seed), NOW)
+    assert report.too_small
+    assert f"Audience {seed} has been removed" in report.explanation
+
+
+def test_who_was_erased_since_the_fit_does_not_come_back(cn):
+    """Neither as one who joins nor as one who leaves: no byte of theirs is written again."""
+    _, build = audience(cn, "ACTALIKE", {"seed_id": ["1"], "percentage": 5})
+    alike.apply(cn, build, [visitor(1), visitor(2)], [], NOW)
+    for number in (2, 3):
+        erase(cn, 1, visitor(number), NOW)
+    alike.apply(cn, build, [visitor(3), visitor(4)], [visitor(2)], NOW + 1)
+    for table in ("member", "likeness_member"):
+        sql = f"SELECT visitor FROM {table} ORDER BY visitor"
+        assert [row[0] for row in cn.execute(sql)] == [visitor(1), visitor(4)]
+
+
+def test_a_fit_that_was_asked_for_is_due(cn):
+    """Until one began later; the fit before is still told meanwhile."""
+    _, build = audience(cn, "ACTALIKE", {"seed_id": ["1"]})
+    alike.note(cn, build, alike.Report(NOW, 0, 0, 30))
+    assert alike.due(cn, NOW + 1) == []
+    alike.want(cn, build, NOW + 1)
+    assert [one.build for one in alike.due(cn, NOW + 2)] == [build]
+    assert cn.execute("SELECT fitted FROM likeness").fetchone() == (NOW,)
+    alike.note(cn, build, alike.Report(NOW, 0, 0, 30))
+    assert len(alike.due(cn, NOW + 2)) == 1
+    alike.note(cn, build, alike.Report(NOW + 2, 0, 0, 30))
+    assert alike.due(cn, NOW + 3) == []

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from retag import fold, likeness
-from retag.rules import Clause, Fact, parse
-from retag.store import sqlite, trails
+from retag.rules import parse
+from retag.store import graves, seeds, sqlite
 from retag.windows import DAY
 
-ALIVE = 180 * DAY
-"""Eligible are visitors with a counted event within so long, who have not opted out and are no seed."""
 LEAST_SEED = 30
 REFIT = DAY
 """How long a fit is good for."""
@@ -28,18 +25,21 @@ SLICE = 500
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A build to be fitted: choose `percentage` % of the account's visitors by likeness to the seeds."""
+    """A build to be fitted: choose `percentage` % of the account's visitors by likeness to the seeds; only of
+    those last seen in `country` (ISO 3166, two letters) when it is given."""
 
     build: int
     account: int
     seeds: tuple[int, ...]
     percentage: int
+    country: str = ""
 
 
 class Report(msgspec.Struct, frozen=True):
     """One fit, in figures and words. `chosen` are the visitors, best first; None when the seed is too small.
 
-    `seeds` have activity to learn from, `needed` would do; `eligible` are those to choose from.
+    `seeds` have activity to learn from, `needed` would do; `eligible` are those to choose from. `located` are
+    the visitors whose country is known, None when it does not matter.
     """
 
     fitted: int
@@ -50,6 +50,7 @@ class Report(msgspec.Struct, frozen=True):
     quality: dict[str, Any] | None = None
     features: tuple[str, ...] = ()
     explanation: str = ""
+    located: int | None = None
 
     @property
     def too_small(self) -> bool:
@@ -64,19 +65,22 @@ def refit(path: str, task: Task, now: int) -> Report:
     activity, model, quality = (likeness.load(name) for name in ("activity", "model", "quality"))
     cn = sqlite.connect(path, readonly=True)
     try:
-        members, clauses = _seed(cn, task, now)
+        seed = seeds.find(cn, task.account, task.seeds, now)
         gathering = activity.Gathering()
-        _gather(cn, task.account, gathering, clauses, now)
+        whereabouts = activity.Whereabouts(task.country)
+        seeds.gather(cn, task.account, gathering, whereabouts, seed.clauses, now)
         opted_out = {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()}
     finally:
         cn.close()
     table, share = gathering.activity(now), task.percentage / 100
-    is_seed = model.mask(table.visitors, members)
-    eligible = ~is_seed & ~model.mask(table.visitors, opted_out)
+    is_seed = model.mask(table.visitors, seed.members)
+    eligible = ~is_seed & ~model.mask(table.visitors, opted_out) & whereabouts.inside(table.order)
     learnt = int((is_seed & model.active(table.counts)).sum())
-    report = Report(now, learnt, int(eligible.sum()), LEAST_SEED, explanation=_too_small(learnt))
-    if learnt < LEAST_SEED or not eligible.any():
-        return report
+    report = Report(now, learnt, int(eligible.sum()), LEAST_SEED, located=whereabouts.located)
+    if learnt < LEAST_SEED:
+        return msgspec.structs.replace(report, explanation=_too_small(learnt, seed.removed))
+    if not eligible.any():
+        return msgspec.structs.replace(report, chosen=[], explanation=_nobody(task, report))
     held_out = quality.held_out(table.counts, is_seed, table.profile, share)
     fitted = model.fit(table.counts, is_seed, table.profile)
     best = quality.choose(fitted.score(table.counts, table.profile), eligible, share)
@@ -86,7 +90,7 @@ def refit(path: str, task: Task, now: int) -> Report:
         chosen=[table.visitors[row] for row in best],
         quality={**msgspec.structs.asdict(held_out), "worthless": held_out.worthless},
         features=tuple(one.words() for one in weights),
-        explanation=held_out.words(),
+        explanation=" ".join([held_out.words(), *_located(task, report)]),
     )
 
 
@@ -96,21 +100,31 @@ def due(cn: sqlite3.Connection, now: int) -> list[Task]:
         "SELECT b.id, a.account, b.rule FROM build b JOIN audience a ON a.id = b.audience"
         " LEFT JOIN likeness l ON l.build = b.id"
         " WHERE a.type = 'ACTALIKE' AND a.removed IS NULL AND b.retired IS NULL"
-        " AND coalesce(l.fitted, 0) <= ? ORDER BY coalesce(l.fitted, 0), b.id"
+        " AND (l.fitted IS NULL OR l.fitted <= ? OR l.wanted >= l.fitted)"
+        " ORDER BY coalesce(l.fitted, 0), b.id"
     )
     return [_task(*row) for row in cn.execute(sql, (now - REFIT,)).fetchall()]
 
 
 def _task(build: int, account: int, rule: str) -> Task:
     fields = json.loads(rule)
-    return Task(build, account, tuple(int(one) for one in fields["seed_id"]), fields.get("percentage", 1))
+    seeds = tuple(int(one) for one in fields["seed_id"])
+    return Task(build, account, seeds, fields.get("percentage", 1), fields.get("country", ""))
+
+
+def want(cn: sqlite3.Connection, build: int, now: int) -> None:
+    """Fit this build as soon as may be; one that never was is due anyway."""
+    cn.execute("UPDATE likeness SET wanted = ? WHERE build = ?", (now, build))
 
 
 def note(cn: sqlite3.Connection, build: int, report: Report) -> None:
     """Keep the report for the API."""
     kept = msgspec.json.encode(msgspec.structs.replace(report, chosen=None)).decode()
     count = None if report.chosen is None else len(report.chosen)
-    sql = "INSERT OR REPLACE INTO likeness VALUES (?, ?, ?, ?)"
+    sql = (
+        "INSERT INTO likeness (build, fitted, chosen, report) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET fitted = excluded.fitted, chosen = excluded.chosen, report = excluded.report"
+    )
     cn.execute(sql, (build, report.fitted, count, kept))
 
 
@@ -130,8 +144,9 @@ def apply(cn: sqlite3.Connection, build: int, added: list[bytes], removed: list[
         return
     rule = parse("ACTALIKE", json.loads(row[0]))
     place = next(i for i, clause in enumerate(rule.clauses) if clause.seeds)
-    joined = [visitor for visitor in added if not _objected(cn, visitor)]
-    fold.mark(cn, build, place, joined, removed, now)
+    gone = graves.gone(cn, [*added, *removed])  # since the fit
+    joined, left = ([one for one in some if one not in gone] for some in (added, removed))
+    fold.mark(cn, build, place, joined, left, now)
     cn.executemany(
         "INSERT OR IGNORE INTO likeness_member (build, visitor) VALUES (?, ?)",
         [(build, one) for one in joined],
@@ -154,51 +169,34 @@ def tidy(cn: sqlite3.Connection) -> bool:
     return True
 
 
-def _objected(cn: sqlite3.Connection, visitor: bytes) -> bool:
-    """Whether a visitor opted out since the fit."""
-    return cn.execute("SELECT 1 FROM opt_out WHERE visitor = ?", (visitor,)).fetchone() is not None
-
-
-def _seed(cn: sqlite3.Connection, task: Task, now: int) -> tuple[set[bytes], list[Clause]]:
-    """Who is in any of the seeds, and the clauses by which events make them so."""
-    members: set[bytes] = set()
-    clauses: list[Clause] = []
-    for seed in task.seeds:
-        sql = "SELECT build, type, rule FROM audience WHERE id = ? AND account = ? AND removed IS NULL"
-        row = cn.execute(sql, (seed, task.account)).fetchone()
-        if row is None:
-            continue
-        sql = "SELECT visitor FROM member WHERE build = ? AND opens <= ? AND closes > ?"
-        members.update(one[0] for one in cn.execute(sql, (row[0], now, now)).fetchall())
-        rule = parse(row[1], json.loads(row[2]))
-        clauses += [one for one in rule.clauses if one.group != "none" and (one.names or one.checks)]
-    return members, clauses
-
-
-def _gather(cn: sqlite3.Connection, account: int, gathering: Any, defining: list[Clause], now: int) -> None:
-    """What visitors did lately, without the events that define the seed: they would be the answer."""
-    any_name = any(clause.names is None for clause in defining)
-    names = {name for clause in defining for name in clause.names or ()}
-    words = trails.Words(gathering.bundle, gathering.forget)
-    columns = "visitor, context, name, time, tag, source, platform, url, data"
-    where = "account = :account AND time > :since AND time <= :now"
-    params = {"account": account, "since": now - ALIVE, "now": now}
-    rows = trails.scan(cn, columns, where, params, trails.place_before(cn, now - ALIVE))
-    for visitor, context, name, time, tag, source, platform, url, data in rows:
-        if any_name or name in names:
-            fact = Fact(name, time, tag, source, platform, url, msgspec.json.decode(data) if data else {})
-            if _matched(defining, fact):
-                gathering.know(visitor)
-                continue
-        gathering.add(visitor, time, *words.of(name, url, data, context))
-
-
-def _matched(clauses: Iterable[Clause], fact: Fact) -> bool:
-    return any(clause.matches(fact) for clause in clauses)
-
-
-def _too_small(learnt: int) -> str:
+def _too_small(learnt: int, removed: list[int]) -> str:
+    gone = f" Audience {', '.join(map(str, removed))} has been removed." if removed else ""
     return (
-        f"The seed has {learnt} visitors with activity to learn from; {LEAST_SEED} are needed."
+        f"The seed has {learnt} visitors with activity to learn from; {LEAST_SEED} are needed.{gone}"
         " Choose a larger seed, or wait until it has grown."
     )
+
+
+def _nobody(task: Task, report: Report) -> str:
+    if task.country and not report.located:
+        return (
+            f"Nobody was chosen: country is {task.country}, but no visitor's country is known."
+            " Leave country out, or give the server a country database."
+        )
+    if task.country:
+        return (
+            f"Nobody was chosen: of {report.located} visitors whose country is known, none that may be chosen"
+            f" was last seen in {task.country}."
+        )
+    return (
+        "Nobody was chosen: every visitor with a counted event in 180 days is in the seed or has opted out."
+    )
+
+
+def _located(task: Task, report: Report) -> list[str]:
+    if not task.country:
+        return []
+    return [
+        f"Chosen among {report.eligible} visitors last seen in {task.country}; the country of"
+        f" {report.located} visitors is known."
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import msgspec
@@ -44,6 +45,16 @@ def buried(cn: sqlite3.Connection, visitor: bytes) -> bool:
     key = cn.execute("SELECT value FROM secret WHERE name = 'tombstone'").fetchone()[0]
     sql = "SELECT 1 FROM tombstone WHERE hash = ?"
     return cn.execute(sql, (bury(key, visitor),)).fetchone() is not None
+
+
+def gone(cn: sqlite3.Connection, visitors: Iterable[bytes]) -> set[bytes]:
+    """Those who were erased or who objected."""
+    key = cn.execute("SELECT value FROM secret WHERE name = 'tombstone'").fetchone()[0]
+    sql = (
+        "SELECT EXISTS (SELECT 1 FROM opt_out WHERE visitor = ?)"
+        " OR EXISTS (SELECT 1 FROM tombstone WHERE hash = ?)"
+    )
+    return {one for one in visitors if cn.execute(sql, (one, bury(key, one))).fetchone()[0]}
 
 
 def load(cn: sqlite3.Connection, known: Graves) -> Graves:

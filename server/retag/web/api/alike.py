@@ -119,9 +119,7 @@ async def refit(call: Call) -> LikenessView:
     """Fit anew, in the background: the answer is the fit before."""
     audience = await _find(call)
     likeness.require()
-    await call.state.journal.write(
-        lambda cn: cn.execute("UPDATE likeness SET fitted = 0 WHERE build = ?", (audience.build,)).rowcount
-    )
+    await call.state.journal.write(lambda cn: alike.want(cn, audience.newest or audience.build, call.now))
     call.state.refits.wake()
     return await show(call)
 

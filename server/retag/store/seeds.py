@@ -1,0 +1,95 @@
+"""Seeds of act-alikes on the log: who is in, by which events, and what everybody did besides."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from retag.rules import Clause, Fact, parse
+from retag.store import trails
+from retag.windows import DAY
+
+ALIVE = 180 * DAY
+"""Eligible are visitors with a counted event within so long, who have not opted out and are no seed."""
+
+
+class Seed(msgspec.Struct, frozen=True):
+    """Who is in any of the seeds, the clauses by which events make them so, and the seeds that are gone."""
+
+    members: set[bytes]
+    clauses: list[Clause]
+    removed: list[int]
+
+
+def find(cn: sqlite3.Connection, account: int, seeds: Sequence[int], now: int) -> Seed:
+    """The seed that these audiences of the account are together, now."""
+    found = Seed(set(), [], [])
+    for audience in seeds:
+        sql = "SELECT build, type, rule FROM audience WHERE id = ? AND account = ? AND removed IS NULL"
+        row = cn.execute(sql, (audience, account)).fetchone()
+        if row is None:
+            found.removed.append(audience)
+            continue
+        sql = "SELECT visitor FROM member WHERE build = ? AND opens <= ? AND closes > ?"
+        found.members.update(one[0] for one in cn.execute(sql, (row[0], now, now)).fetchall())
+        rule = parse(row[1], json.loads(row[2]))
+        found.clauses.extend(one for one in rule.clauses if one.names or one.checks)
+    return found
+
+
+def gather(
+    cn: sqlite3.Connection, account: int, gathering: Any, whereabouts: Any, defining: list[Clause], now: int
+) -> None:
+    """What visitors did lately, but for the events that define the seed: they would be the answer."""
+    words = trails.Words(gathering.bundle, gathering.forget)
+    gives_away = Giveaway(defining)
+    columns = f"{gives_away.told}, visitor, time, name, url, data, context"
+    where = "account = :account AND time > :since AND time <= :now"
+    params = {"account": account, "since": now - ALIVE, "now": now, **gives_away.names}
+    for rows in trails.pages(cn, columns, where, params, trails.place_before(cn, now - ALIVE)):
+        _, visitors, times, _, _, _, contexts = zip(*rows, strict=True)
+        if whereabouts.wanted:
+            whereabouts.see(gathering.know(visitors), times, contexts)
+        if gives_away.clauses:
+            kept = [row for row in rows if row[0] is None or not gives_away.matches(row)]
+            if len(kept) < len(rows):
+                gathering.know(visitors)
+                rows = kept
+        if rows:
+            _, visitors, times, *said = zip(*rows, strict=True)
+            gathering.take(visitors, times, *words.of(*said))
+
+
+class Giveaway:
+    """Events by which the seed is defined, in it or out of it. `told` is the column that says what else a row
+    needs to be matched, null where its name does not."""
+
+    def __init__(self, clauses: list[Clause]) -> None:
+        self.clauses = clauses
+        named = sorted({name for clause in clauses for name in clause.names or ()})
+        self.names = {f"name{i}": name for i, name in enumerate(named)}
+        looked = f"name IN ({', '.join(f':{key}' for key in self.names)})"
+        if any(clause.names is None for clause in clauses):
+            looked, self.names = "1", {}
+        self.told = f"CASE WHEN {looked} THEN json_array(tag, source, platform) END" if clauses else "NULL"
+        self._plain = trails.Kept[tuple[str, str, str], bool](self._matches)
+        self._needs_data = any(clause.needs_data for clause in clauses)
+
+    def matches(self, row: tuple[Any, ...]) -> bool:
+        told, _, _, name, url, data, _ = row
+        if self._needs_data:
+            return self._matches((told, name, url), data)
+        if len(self._plain) >= trails.MOST_KEPT:
+            self._plain.clear()
+        return self._plain[told, name, url]
+
+    def _matches(self, key: tuple[str, str, str], data: bytes = b"") -> bool:
+        """Time does not matter: a clause matches by what was done."""
+        told, name, url = key
+        tag, source, platform = msgspec.json.decode(told)
+        fact = Fact(name, 0, tag, source, platform, url, msgspec.json.decode(data) if data else {})
+        return any(clause.matches(fact) for clause in self.clauses)
