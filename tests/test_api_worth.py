@@ -7,14 +7,16 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from starlette.requests import ClientDisconnect
 
-from retag.errors import Conflict, Invalid
+from retag.errors import Conflict, Invalid, Overloaded
 from retag.events import Event
 from retag.journal import Journal
 from retag.store import audiences
 from retag.store.engine import SqliteStore
 from retag.store.reader import Reader
 from retag.upkeep import Upkeep
+from retag.web.apart import Apart
 from retag.web.api import alike, worth
 from retag.web.api.call import Call
 from retag.windows import DAY
@@ -34,12 +36,15 @@ class Shop:
             reader=Reader(str(path)),
             settings=SimpleNamespace(path=str(path), too_small=100),
             refits=self.refits,
+            apart=Apart(),
         )
 
     def call(self, audience, **query):
         app = SimpleNamespace(state=self.state)
-        request = SimpleNamespace(app=app, path_params={"audience_id": str(audience)}, query_params=query)
-        return Call(request, 1, None, b"", NOW)
+        there = asyncio.Event().wait  # a caller who never goes away
+        names = {"audience_id": str(audience)}
+        request = SimpleNamespace(app=app, path_params=names, query_params=query, receive=there)
+        return Call(request, 1, None, b"", NOW, {})
 
     async def append(self, events):
         """Events on disk and folded."""
@@ -169,11 +174,64 @@ async def test_an_actalike_is_fitted_and_answers(tmp_path):
         rows = await shop.state.reader.all("SELECT visitor FROM member WHERE build = ?", (build,))
         assert {int.from_bytes(row[0], "big") for row in rows} <= set(range(60, 120))
         before = found.fitted_timestamp
-        assert (await alike.refit(shop.call(made))).fitted_timestamp in (0, before)
+        assert (await alike.refit(shop.call(made))).fitted_timestamp == before
 
-        async def is_fitted():
-            return (await alike.show(shop.call(made))).fitted_timestamp
+        async def is_fitted_anew():
+            return await shop.state.reader.one("SELECT 1 FROM likeness WHERE wanted AND fitted > wanted")
 
-        await until(is_fitted)
+        await until(is_fitted_anew)
         with pytest.raises(Conflict, match="only an ACTALIKE"):
             await alike.show(shop.call(buyers))
+
+
+async def test_too_many_questions_are_told_when_to_ask_again(tmp_path):
+    """Beyond the room there is, 503 with a time; whoever has room gets the answer, and then there is room."""
+    async with running(tmp_path) as shop:
+        await shop.append(shoppers())
+        made = await shop.audience("VISITOR", {"event": "addtocart"})
+        shop.state.apart = Apart(most=1, waiting=1)
+        found = await asyncio.gather(*(worth.lift(shop.call(made)) for _ in range(4)), return_exceptions=True)
+        refused = [one for one in found if isinstance(one, Overloaded)]
+        assert len(refused) == 2
+        assert all(one.after > 0 for one in refused)
+        assert [one.ratio for one in found if one not in refused] == [pytest.approx(4)] * 2
+        assert (await worth.show(shop.call(made))).visitors == 40
+
+
+async def test_a_question_of_which_the_caller_has_gone_is_dropped(tmp_path):
+    """Its room is free for the next at once."""
+    async with running(tmp_path) as shop:
+        await shop.append(shoppers())
+        made = await shop.audience("VISITOR", {"event": "addtocart"})
+        shop.state.apart = Apart(most=1, waiting=0)
+        call = shop.call(made)
+
+        async def receive():
+            return {"type": "http.disconnect"}
+
+        call.request.receive = receive
+        with pytest.raises(ClientDisconnect):
+            await worth.lift(call)
+        assert (await worth.lift(shop.call(made))).ratio == pytest.approx(4)
+
+
+async def test_a_fit_that_fails_keeps_no_other_waiting(tmp_path, monkeypatch):
+    """It is left alone for a while, and the next in the line is fitted."""
+    async with running(tmp_path) as shop:
+        await shop.append([event(n, "pagevisit", 2) for n in range(10)])
+        sound = alike.Refits.refit
+        first = []
+
+        async def refit(self, task):
+            first.append(task.build)
+            if task.build == first[0]:
+                raise RuntimeError("no memory")
+            await sound(self, task)
+
+        monkeypatch.setattr(alike.Refits, "refit", refit)
+        seed = await shop.audience("VISITOR", {"event": "checkout"})
+        for _ in range(2):
+            made = await shop.audience("ACTALIKE", {"seed_id": [str(seed)]})
+        await ready(shop, made)
+        assert first.count(first[0]) == 1
+        assert (await alike.show(shop.call(made))).status == "TOO_SMALL"

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retag import errors
+from retag.web.apart import Apart
 from retag.web.api import (
     alike,
     audiences,
@@ -120,6 +121,7 @@ def start(state: Any) -> None:
     """At start-up, in the loop: take up what earlier uploads left waiting."""
     state.list_work = customer_lists.Work(state.journal)
     state.list_work.wake()
+    state.apart = Apart()
     state.refits = alike.Refits(state.journal, state.settings.path)
     state.refits.start()
     folder = state.settings.directory / "exports"

@@ -12,18 +12,21 @@ import msgspec
 
 from retag import errors, likeness
 from retag.store import alike, sqlite
+from retag.web.apart import alone
 from retag.web.api.audiences import find
 from retag.web.api.call import Call
-from retag.web.api.worth import apart
 
 EVERY_S = 60.0
 """How often to look for what is due."""
+REST_S = 900.0
+"""How long a fit that failed is left alone, unless it is asked for."""
 log = logging.getLogger("retag.alike")
 
 
 class LikenessView(msgspec.Struct):
     """The latest fit. `quality` is from held-out seed members: `auc` with its interval, `lift` in the chosen
-    share beside `lift_of_active` (the most active visitors); `worthless` when chance would do as well."""
+    share beside `lift_of_active` (the most active visitors); `worthless` when chance would do as well.
+    `located` are the visitors whose country is known, null when the rule names none."""
 
     audience_id: str
     status: str
@@ -31,6 +34,7 @@ class LikenessView(msgspec.Struct):
     seeds: int
     seeds_needed: int
     eligible: int
+    located: int | None
     members: int | None
     quality: dict[str, Any] | None
     features: list[str]
@@ -45,37 +49,50 @@ class Refits:
         self.path = path
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._resting: dict[int, float] = {}
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def wake(self) -> None:
-        """There is something to fit."""
+    def wake(self, build: int | None = None) -> None:
+        """There is something to fit: this build, though it failed a while ago."""
+        self._resting.pop(build or 0, None)
         self._woken.set()
 
     async def _run(self) -> None:
         while True:
             try:
                 for task in await asyncio.to_thread(_due, self.path):
-                    await self.refit(task)
+                    await self._try(task)
                 while await self.journal.write(alike.tidy):  # noqa: ASYNC110 (a rest between slices)
                     await asyncio.sleep(0.001)
             except Exception:  # the next round tries again; the door must not notice
                 log.exception("act-alikes could not be refitted")
             try:
-                await asyncio.wait_for(self._woken.wait(), EVERY_S)
+                async with asyncio.timeout(EVERY_S):  # wait_for loses a cancellation that comes as it ends
+                    await self._woken.wait()
             except TimeoutError:
                 continue
             finally:
                 self._woken.clear()
 
+    async def _try(self, task: alike.Task) -> None:
+        """One that fails is left alone for a while, and does not keep the others waiting."""
+        if self._resting.get(task.build, 0.0) > time.monotonic():
+            return
+        try:
+            await self.refit(task)
+        except Exception:
+            log.exception("an act-alike could not be refitted; it is tried again later")
+            self._resting[task.build] = time.monotonic() + REST_S
+
     async def refit(self, task: alike.Task) -> None:
         """Fit, apply and note one build."""
         now = time.time_ns() // 1_000_000
         try:
-            report = await apart(alike.refit, self.path, task, now)
+            report = await alone(alike.refit, self.path, task, now)
         except likeness.ExtraMissing as missing:
-            known = alike.Report(now, 0, 0, alike.LEAST_SEED, explanation=str(missing))
+            known = alike.Report(0, 0, 0, alike.LEAST_SEED, explanation=str(missing))  # still due
             await self.journal.write(lambda cn: alike.note(cn, task.build, known))
             return
         changes = await asyncio.to_thread(_slices, self.path, task.build, report.chosen or [])
@@ -98,16 +115,18 @@ async def show(call: Call) -> LikenessView:
     )
     if row is None:
         return LikenessView(
-            str(audience.id), "INITIALIZING", None, 0, alike.LEAST_SEED, 0, None, None, [], "Not fitted yet."
+            *(str(audience.id), "INITIALIZING", None, 0, alike.LEAST_SEED, 0),
+            *(None, None, None, [], "Not fitted yet."),
         )
     report = json.loads(row[2])
     return LikenessView(
         audience_id=str(audience.id),
-        status="TOO_SMALL" if row[1] is None else "READY",
-        fitted_timestamp=row[0] // 1000,
+        status="INITIALIZING" if not row[0] else "TOO_SMALL" if row[1] is None else "READY",
+        fitted_timestamp=row[0] // 1000 or None,
         seeds=report["seeds"],
         seeds_needed=report["needed"],
         eligible=report["eligible"],
+        located=report.get("located"),
         members=row[1],
         quality=report["quality"],
         features=report["features"],
@@ -119,8 +138,9 @@ async def refit(call: Call) -> LikenessView:
     """Fit anew, in the background: the answer is the fit before."""
     audience = await _find(call)
     likeness.require()
-    await call.state.journal.write(lambda cn: alike.want(cn, audience.newest or audience.build, call.now))
-    call.state.refits.wake()
+    build = audience.newest or audience.build
+    await call.state.journal.write(lambda cn: alike.want(cn, build, call.now))
+    call.state.refits.wake(build)
     return await show(call)
 
 

@@ -125,6 +125,8 @@ async def update(call: Call) -> AudienceView:
         audiences.update(cn, known.id, changes, call.now)
 
     await call.state.journal.write(write)
+    if known.type == "ACTALIKE" and "rule" in changes:
+        call.state.refits.wake()
     return await view(call, await find(call, known.id))
 
 

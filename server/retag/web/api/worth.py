@@ -1,18 +1,16 @@
 """What an audience is worth and who is in it: lift, insights and overlap.
 
-Lift and insights read much of the log, in a process of their own, at low priority.
+Lift and insights read much of the log: apart (web.apart), a few at a time, for as long as the caller waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from typing import ParamSpec, TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import msgspec
+from starlette.requests import ClientDisconnect
 
 from retag import events, stats
 from retag.errors import Invalid
@@ -22,7 +20,6 @@ from retag.web.api.audiences import find
 from retag.web.api.call import Call, number
 from retag.windows import DAY
 
-P = ParamSpec("P")
 T = TypeVar("T")
 MOST_DAYS = 90
 TREND_DAYS = 30
@@ -116,7 +113,7 @@ async def lift(call: Call) -> LiftView:
     """Lift of one audience."""
     audience = await find(call, call.id("audience_id"))
     question = _question(call, (Asked(audience.type, audience.rule, audience.build),))
-    (found,) = await apart(answer, call.state.settings.path, question)
+    (found,) = await until_gone(call, call.state.apart.run(answer, call.state.settings.path, question))
     return _view(question, found, audience_id=str(audience.id))
 
 
@@ -124,7 +121,7 @@ async def engagement_lift(call: Call) -> LiftsView:
     """Lift of each of the five engagements."""
     asked = tuple(Asked("ENGAGEMENT", {"engagement_type": one}) for one in events.ENGAGEMENTS)
     question = _question(call, asked)
-    found = await apart(answer, call.state.settings.path, question)
+    found = await until_gone(call, call.state.apart.run(answer, call.state.settings.path, question))
     pairs = zip(events.ENGAGEMENTS, found, strict=True)
     return LiftsView([_view(question, one, engagement_type=name) for name, one in pairs])
 
@@ -134,9 +131,9 @@ async def show(call: Call) -> InsightsView:
     audience = await find(call, call.id("audience_id"))
     days, path = call.size("days", 30, MOST_DAYS), call.state.settings.path
     since = call.now - days * DAY
-    sizes = asyncio.to_thread(_sizes, path, audience, call.now)
-    portrait = apart(insights.portrait, path, call.account, audience.build, since, call.now)
-    trend, found = await asyncio.gather(sizes, portrait)
+    portrait = call.state.apart.run(insights.portrait, path, call.account, audience.build, since, call.now)
+    found = await until_gone(call, portrait)
+    trend = await asyncio.to_thread(_sizes, path, audience, call.now)
     return InsightsView(str(audience.id), days, trend, found.members, found.visitors, found.traits)
 
 
@@ -159,15 +156,23 @@ async def overlap(call: Call) -> OverlapView:
     )
 
 
-async def apart(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`work` in a process of its own, at low priority."""
+async def until_gone(call: Call, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives; it is given up when the caller goes away."""
+    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(call))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for one in (task, gone):
+            one.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
 
-    def run() -> T:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, context, os.nice, (10,)) as pool:
-            return pool.submit(work, *args, **kwargs).result()
 
-    return await asyncio.to_thread(run)
+async def _gone(call: Call) -> None:
+    while (await call.request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _question(call: Call, asked: tuple[Asked, ...]) -> Question:
