@@ -71,6 +71,11 @@ async def test_several_events_in_one_beacon_have_one_outcome_each(tmp_path: path
         ({}, {"x-moz": "prefetch"}, 204, "prefetch=1"),
         ({}, {"sec-gpc": "1"}, 204, "opted_out=1"),
         ({}, {"sec-gpc": "0"}, 204, "accepted=1"),
+        ({}, {"sec-purpose": "", "purpose": "prefetch"}, 204, "prefetch=1"),
+        ({}, {"cookie": "a=b; retag=opted-out"}, 204, "opted_out=1"),
+        ({}, {"cookie": "myretag=opted-out; note=retag=opted-out"}, 204, "accepted=1"),
+        ({"pd": {"opt_out_type": "ldp"}}, {}, 204, "opted_out=1"),
+        ({}, {"user-agent": ""}, 204, "accepted=1"),
         ({"consent": 0}, {}, 204, "no_consent=1"),
         ({"ad": {"webdriver": True}}, {}, 204, "bot=1"),
         ({"event": "x" * 101}, {}, 400, "malformed=1"),
@@ -79,6 +84,8 @@ async def test_several_events_in_one_beacon_have_one_outcome_each(tmp_path: path
         ({"tid": "٣"}, {}, 404, "unknown_tag=1"),
         ({"pad": "x" * 70_000}, {}, 413, "too_large=1"),
         ({}, {"content-encoding": "gzip"}, 400, "malformed=1"),
+        ({}, {"content-encoding": "Identity"}, 204, "accepted=1"),
+        ({"event": ["pagevisit"]}, {}, 400, "malformed=1"),
     ],
 )
 async def test_every_event_has_the_outcome_and_status_of_the_contract(

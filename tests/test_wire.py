@@ -62,6 +62,24 @@ def test_invalid_json_is_malformed(body):
     assert beacon.faults == (text != "")
 
 
+def test_a_form_is_read_as_utf_8_whether_it_is_escaped_or_not():
+    """`curl -d` and many scripts escape nothing; the kind of body may be in capitals."""
+    raw = f'tid={TAG}&event=checkout&ed={{"product_name":"Café 2"}}&ed[name]=Zürich'.encode()
+    form = "Application/X-WWW-Form-Urlencoded; charset=UTF-8"
+    for body in (raw, urlencode([tuple(one.split("=", 1)) for one in raw.decode().split("&")]).encode()):
+        (beacon,) = wire.decode(hit(None, body=body, content_type=form))
+        assert beacon.ed == {"product_name": "Café 2", "name": "Zürich"}
+
+
+@pytest.mark.parametrize("name", [[], {}, True, 1.5])
+def test_a_name_that_is_no_text_is_malformed(name):
+    """It must not pass for a page view; a number is a text without quotes."""
+    with pytest.raises(wire.Malformed, match="event"):
+        wire.decode(hit({"event": name}))
+    assert only(wire.decode(hit({"event": 404}))).event == "404"
+    assert only(wire.decode(hit({"event": None}))).event == ""
+
+
 def test_every_form_means_the_same():
     """Query with JSON strings, form body, JSON body, JSON body of JSON strings, bracket parameters."""
     texts = {name: json.dumps(part) for name, part in PARTS.items()}

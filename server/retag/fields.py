@@ -21,6 +21,8 @@ OPENINGS = frozenset("<{%$")
 AMOUNT = re.compile(r"[-+]?[0-9][0-9.,'\u00a0\u202f ]*(?:[eE][-+]?[0-9]{1,2})?")
 PLAIN = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
 INDEXED = re.compile(r"(product_[a-z_]{1,30}?|line_items)\[?\]?\[(\d{1,2})\]")
+TYPOGRAPHIC = str.maketrans({"\u2019": "'", "\u2212": "-", "\u2009": " "})
+"""What `Intl.NumberFormat` writes: the Swiss apostrophe, the minus of Scandinavia, thin spaces."""
 LARGEST = 1e15
 EXACT = 1 << 53
 """A larger whole number loses digits where numbers are floats, as in JavaScript: it is kept as text."""
@@ -36,7 +38,7 @@ def number(value: Any) -> float | int | None:
         return None
     if PLAIN.fullmatch(value):
         return float(value) if "." in value else int(value)
-    found = AMOUNT.search(value)
+    found = AMOUNT.search(value if value.isascii() else value.translate(TYPOGRAPHIC))
     return _read(found[0].strip(" .,'\u00a0\u202f")) if found else None
 
 

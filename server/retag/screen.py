@@ -6,6 +6,7 @@ Each check says the reason, or None. `bot` is an outcome whose event is kept apa
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from retag.wire import Beacon
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 OPTED_OUT = "opted-out"
 """The cookie of a browser that opted out: a wish, no id."""
+OUT = re.compile(rf"(?:^|;)\s*(?:__Host-)?retag={OPTED_OUT}\s*(?:;|$)")
 NO = frozenset(("0", "false", "denied", "no"))
 YES = frozenset(("1", "true", "granted", "yes"))
 
@@ -103,11 +105,16 @@ def prefetched(case: Case) -> str | None:
 def opted_out(case: Case) -> str | None:
     if case.hit.gpc:
         return "Sec-GPC: 1"
-    if "retag=" + OPTED_OUT in case.hit.cookie:
+    if OPTED_OUT in case.hit.cookie and OUT.search(case.hit.cookie):
         return "the browser opted out"
     if case.policy.dnt and case.hit.dnt:
         return "DNT: 1"
-    return "opt_out_type LDP" if "LDP" in str(case.beacon.pd.get("opt_out_type", "")) else None
+    return "opt_out_type LDP" if limited(case.beacon.pd.get("opt_out_type")) else None
+
+
+def limited(types: Any) -> bool:
+    """Whether `opt_out_type`, a list or a text with commas, asks for limited data processing."""
+    return types is not None and "LDP" in str(types).upper()
 
 
 def unconsented(case: Case) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -53,7 +53,7 @@ def decode(hit: Hit) -> list[Beacon]:
     given = form(hit.query) if hit.query else {}
     if not hit.body:
         return [beacon(given)]
-    if "form-urlencoded" in hit.content_type:
+    if "form-urlencoded" in hit.content_type.lower():
         return [beacon(given | form(hit.body))]
     found = parse(hit.body)
     many = found if isinstance(found, list) else [found]
@@ -120,18 +120,23 @@ def shallow(value: Any, depth: int) -> bool:
 
 def form(encoded: bytes) -> dict[str, Any]:
     """A query or form body as nested objects; raises Malformed for too many parameters, or too deep ones."""
-    pairs = encoded.decode("latin-1").split("&")
+    pairs = encoded.split(b"&")
     if len(pairs) > MOST_PARAMS:
         raise Malformed(f"more than {MOST_PARAMS} parameters")
     found: dict[str, Any] = {}
     parts: dict[str, Any] = {}
     for pair in pairs:
-        name, _, value = pair.partition("=")
-        if name:
-            name, value = unquote_plus(name, "utf-8", "replace"), unquote_plus(value, "utf-8", "replace")
+        raw, _, said = pair.partition(b"=")
+        if raw:
+            name, value = _unescaped(raw), _unescaped(said)
             if not _put(parts, name, value):
                 found[name] = value
     return found | {name: _both(found.get(name), part) for name, part in parts.items()}
+
+
+def _unescaped(raw: bytes) -> str:
+    """One side of a pair: UTF-8, escaped as browsers do it or not, as scripts and `curl -d` have it."""
+    return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8", "replace")
 
 
 def _both(said: Any, part: dict[str, Any]) -> dict[str, Any]:
@@ -167,11 +172,15 @@ def unquoted(value: str) -> str:
 
 
 def beacon(given: dict[str, Any]) -> Beacon:
-    """One event's top level as a Beacon; raises Malformed without a tag id."""
+    """One event's top level as a Beacon; raises Malformed without a tag id, or when the name is no name."""
     tag, event = given.get("tid"), given.get("event")
     if not isinstance(tag, str | int) or isinstance(tag, bool) or tag == "":
         raise Malformed("`tid` is missing")
-    found = Beacon(str(tag)[:TAG_LIMIT], event[:EVENT_LIMIT] if isinstance(event, str) else "")
+    if event is None:
+        event = ""
+    elif not isinstance(event, str | int) or isinstance(event, bool):
+        raise Malformed("`event` must be a text")
+    found = Beacon(str(tag)[:TAG_LIMIT], str(event)[:EVENT_LIMIT])
     found.ts, found.sent, found.consent = given.get("ts"), given.get("sent"), given.get("consent")
     for name in PARTS:
         value = given.get(name)

@@ -33,6 +33,7 @@ LIMIT = 64 << 10
 """Bytes in a body: what a browser lets a page send while it unloads."""
 PATHS = frozenset(("/v3/", "/user/", "/v3", "/user"))
 METHODS = frozenset(("GET", "POST"))
+UNCOMPRESSED = frozenset(("", "identity"))
 
 Tell = Callable[[Answer], None]
 
@@ -173,6 +174,6 @@ def unreadable(hit: Hit, headers: Mapping[str, str], body: bytes | None) -> Inta
         return refused("too_large", f"the body is larger than {LIMIT} bytes")
     if hit.method not in METHODS:
         return refused("malformed", "use GET or POST")
-    if headers.get("content-encoding", "identity") != "identity":
+    if headers.get("content-encoding", "").lower() not in UNCOMPRESSED:
         return refused("malformed", "send the body uncompressed")
     return None

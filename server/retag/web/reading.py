@@ -105,7 +105,7 @@ def hit_of(
 def _said(rare: Mapping[str, str]) -> dict[str, Any]:
     """What the browser says of the request and its user's wishes."""
     return {
-        "purpose": next((rare[name].lower() for name in PURPOSES if name in rare), ""),
+        "purpose": next((rare[name].lower() for name in PURPOSES if rare.get(name)), ""),
         "fetch_site": rare.get("sec-fetch-site", "").lower(),
         "gpc": "1" in [one.strip() for one in rare.get("sec-gpc", "").split(",")],
         "dnt": rare.get("dnt") == "1",

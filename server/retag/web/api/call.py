@@ -181,7 +181,7 @@ NO_STORE = {"cache-control": "no-store"}
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The body, or TooLarge before more than `limit` bytes are held."""
-    if request.headers.get("content-encoding", "identity") != "identity":
+    if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
         raise errors.Invalid("Content-Encoding", "is not supported: send the body uncompressed")
     if int(request.headers.get("content-length") or 0) > limit:
         raise errors.TooLarge(limit)
