@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from hits import NOW, server_results
-from retag.server_side import HANDFUL, Result
+from retag import errors, fields
+from retag.server_side import HANDFUL, MOST_PARTS, Result
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(["12,50 €", "NaN"])
@@ -61,15 +63,51 @@ def test_every_event_is_stored_or_says_why_not(event):
     assert result.event or result.error or "opted out" in result.warning
 
 
+GOOD = {
+    "event_name": "lead",
+    "action_source": "web",
+    "event_time": 1,
+    "user_data": {"em": ["a" * 63 + "b"]},
+}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"opt_out": word} for word in (True, "true", "True", 1, "1")),
+        {"custom_data": {"opt_out_type": "ldp"}},
+        {"user_data": GOOD["user_data"] | {"opt_out_type": ["LDP"]}},
+    ],
+)
+def test_an_objection_is_heard_however_it_is_spelt(said):
+    """Shops' scripts write booleans as texts and numbers; what says no is no."""
+    (result,) = results(GOOD | said)
+    assert (result.event, result.outcome) == (None, "opted_out")
+    for word in (False, "false", 0, None, ""):
+        assert results(GOOD | {"opt_out": word})[0].event is not None
+
+
+def test_an_event_may_not_be_as_large_as_its_batch():
+    """A row of megabytes would weigh on every fold and export: it fails alone, and says why."""
+    wide = {f"k{n}": n for n in range(50_000)}
+    found = results(GOOD | {"custom_data": {"note": wide}}, GOOD | {"custom_data": {"note": "x" * 100_000}})
+    assert (found[0].event, found[0].error[:11]) == (None, "custom_data")
+    assert found[1].event is not None
+    many = {"custom_data": {"content_ids": ["7"] * 10_000}}
+    assert len(json.loads(results(GOOD | many)[0].event.data)["line_items"]) == fields.MOST_ITEMS
+
+
+def test_a_body_of_nothing_but_brackets_is_refused_unread():
+    """Decoding millions of lists takes a second in which the door can do nothing else."""
+    for part in (b"[],", b"{},"):
+        body = b'{"data": [' + part * (MOST_PARTS + 1) + b"1]}"
+        with pytest.raises(errors.Invalid, match="lists and objects"):
+            server_results(body)
+
+
 def test_results_are_in_the_order_of_the_batch():
     """Across the handfuls in which it is read."""
-    good = {
-        "event_name": "lead",
-        "action_source": "web",
-        "event_time": 1,
-        "user_data": {"em": ["a" * 63 + "b"]},
-    }
-    batch = [good | {"event_id": number} if number % 3 else number for number in range(3 * HANDFUL + 1)]
+    batch = [GOOD | {"event_id": number} if number % 3 else number for number in range(3 * HANDFUL + 1)]
     found = results(*batch)
     assert [one.event.event_id if one.event else "" for one in found] == [
         str(number) if number % 3 else "" for number in range(len(batch))

@@ -13,8 +13,13 @@ import msgspec
 
 from retag import errors, fields, identity, people, scrub
 from retag.events import KNOWN, PLATFORMS, SOURCES, Event, canonical
+from retag.screen import limited, said
 
 MOST = 1000
+MOST_PARTS = 200_000
+"""Lists and objects in a body: the millions that fit into one would stop the door for a second."""
+LARGEST_DATA = 64 << 10
+"""Bytes of one event's data, as it is stored: what a whole beacon may have."""
 HANDFUL = 64
 """Events: about a millisecond."""
 PLATFORM = {
@@ -93,6 +98,8 @@ def server_events(body: bytes, sending: Sending, entropy: bytes) -> Iterator[lis
 
 def _opened(body: bytes) -> list[Any]:
     """The events of a body, unread; errors.Invalid when it is no batch."""
+    if len(body) > MOST_PARTS and body.count(b"[") + body.count(b"{") > MOST_PARTS:
+        raise errors.Invalid("body", f"has more than {MOST_PARTS} lists and objects: send fewer events")
     try:
         given = msgspec.json.decode(body)
     except RecursionError:
@@ -150,9 +157,10 @@ def _error(one: dict[str, Any], received: int) -> str:
 
 def _objects(one: dict[str, Any]) -> bool:
     """`opt_out`, or limited data processing, as for the tag's own events."""
-    custom = one.get("custom_data")
-    limited = custom.get("opt_out_type") if isinstance(custom, dict) else None
-    return one.get("opt_out") is True or (limited is not None and "LDP" in str(limited))
+    if "opt_out" in one and said(one["opt_out"]) is True:
+        return True
+    parts = (one["user_data"], one.get("custom_data"))
+    return any(type(part) is dict and limited(part.get("opt_out_type")) for part in parts)
 
 
 @lru_cache(4096)
@@ -182,7 +190,7 @@ def _warning(known: bool, external: bool, click: bool) -> str:
 
 def _event(sending: Sending, one: dict[str, Any], visitor: bytes) -> Event:
     user, custom, address = one["user_data"], one.get("custom_data"), one.get("event_source_url")
-    data = _data(custom) if type(custom) is dict else None
+    data = _encoded(custom) if type(custom) is dict else b""
     shown = people.identifiers(user)
     country = _country(user, sending.country_of)
     return Event(
@@ -196,10 +204,15 @@ def _event(sending: Sending, one: dict[str, Any], visitor: bytes) -> Event:
         source=SOURCES["conversions_api"],
         platform=PLATFORM[one["action_source"]],
         url=scrub.url(address) if type(address) is str else "",
-        data=msgspec.json.encode(data) if data else b"",
+        data=data,
         people=msgspec.json.encode(shown) if shown else b"",
         context=msgspec.json.encode({"country": country}) if country else b"",
     )
+
+
+def _some(value: Any) -> list[Any]:
+    """As many as are kept."""
+    return fields.listed(value)[: fields.MOST_ITEMS]
 
 
 def _named(sending: Sending, user: dict[str, Any]) -> bytes | None:
@@ -216,12 +229,21 @@ def _country(user: dict[str, Any], country_of: CountryOf) -> str:
     return found or (people.country(user["country"]) if "country" in user else "")
 
 
+def _encoded(custom: dict[str, Any]) -> bytes:
+    """Custom data as it is stored; errors.Invalid when it is too much."""
+    data = _data(custom)
+    found = msgspec.json.encode(data) if data else b""
+    if len(found) > LARGEST_DATA:
+        raise errors.Invalid("data", f"is larger than {LARGEST_DATA} bytes: send less with one event")
+    return found
+
+
 def _data(custom: dict[str, Any]) -> dict[str, Any]:
     """Custom data in the tag's terms: `contents` are line items, and so are `content_ids` without them."""
     given = dict(custom)
-    contents = [one for one in fields.listed(given.pop("contents", None)) if type(one) is dict]
+    contents = [one for one in _some(given.pop("contents", None)) if type(one) is dict]
     if not contents and "content_ids" in given:
-        contents = [{"id": one} for one in fields.listed(given.pop("content_ids"))]
+        contents = [{"id": one} for one in _some(given.pop("content_ids"))]
     if contents:
         given["line_items"] = [{ITEM.get(key, key): value for key, value in one.items()} for one in contents]
     if "search_string" in given and "search_query" not in given:
