@@ -115,4 +115,6 @@ async def test_an_event_keeps_its_country_and_no_address(tmp_path: pathlib.Path)
         rows = await door.state.reader.all("SELECT context FROM log ORDER BY seq")
         found = [json.loads(row[0]).get("country") if row[0] else None for row in rows]
         assert found == ["DE", "AT", None, "DE", "FR"]
+        lines = (await door.api("GET", f"/events/export?to={int(time.time() * 1000) + 1}")).text.splitlines()
+        assert [json.loads(line)["country"] for line in lines[:-1]] == found
         assert b"81.2.69" not in on_disk(tmp_path)

@@ -86,7 +86,7 @@ async def test_csv_says_what_ndjson_says(tmp_path):
 
 def test_no_event_is_a_formula():
     """A name that begins as one gets an apostrophe; an id does where it is for a spreadsheet."""
-    row = (1, 2, b"v" * 16, "-2", 3, "=1+1", 1, 1, 0, "https://shop.example/,x", 7, b'{"a":"=1"}')
+    row = (1, 2, b"v" * 16, "-2", 3, "=1+1", 1, 1, 0, "https://shop.example/,x", 7, b'{"a":"=1"}', b"")
     fields = [*EVENT_FORMATS["csv"].columns, "event_id"]
     for spreadsheet, name in ((False, "=1+1"), (True, "'=1+1")):
         (line,) = EVENT_FORMATS["csv"].fresh(spreadsheet).rows([row], fields, {})

@@ -12,7 +12,8 @@ from retag.formats.rows import Row, Shown, Text, cell, guarded, names_of
 
 NAMES = [{number: name for name, number in table.items()} for table in (SOURCES, PLATFORMS, STANDINGS)]
 EVENT_COLUMNS = (
-    *("visitor_id", "event", "time", "received", "tag_id", "source", "platform", "standing", "url", "data"),
+    *("visitor_id", "event", "time", "received", "tag_id", "source", "platform", "country", "standing"),
+    *("url", "data"),
 )
 """No column of these can begin as a formula does: `url` is an http address, `data` a JSON object, and an
 `event` whose name does gets an apostrophe."""
@@ -20,9 +21,18 @@ FREE = ("event_id",)
 """Free text: as it came."""
 
 
+class Context(msgspec.Struct):
+    """What an export tells of an event's context."""
+
+    country: str | None = None
+
+
+CONTEXT = msgspec.json.Decoder(Context)
+
+
 def values(row: Row, visitor: str) -> dict[str, Any]:
     """Every column of an event; None for nothing."""
-    _, received, _, name, time, event_id, source, platform, standing, url, tag, data = row[:12]
+    _, received, _, name, time, event_id, source, platform, standing, url, tag, data, context = row[:13]
     sources, platforms, standings = NAMES
     return {
         "visitor_id": visitor,
@@ -33,6 +43,7 @@ def values(row: Row, visitor: str) -> dict[str, Any]:
         "tag_id": str(tag) if tag else None,
         "source": sources.get(source),
         "platform": platforms.get(platform),
+        "country": CONTEXT.decode(context).country if context else None,
         "standing": standings.get(standing),
         "url": url or None,
         "data": msgspec.Raw(data or b"{}"),

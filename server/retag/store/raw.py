@@ -13,11 +13,12 @@ SLACK = 60_000
 GONE = f"{STANDINGS['opted_out']}, {STANDINGS['erased']}"
 SQL = (
     "SELECT seq, received, visitor, name, time, event_id, source, platform, standing, url, tag, data,"
-    f" account = ? AND standing NOT IN ({GONE}) AND visitor NOT IN (SELECT visitor FROM opt_out)"
+    f" context, account = ? AND standing NOT IN ({GONE}) AND visitor NOT IN (SELECT visitor FROM opt_out)"
     " FROM log WHERE seq > ? ORDER BY seq LIMIT ?"
 )
 Row = tuple[Any, ...]
-"""`(seq, received, visitor, name, time, event_id, source, platform, standing, url, tag, data)` and more."""
+"""`(seq, received, visitor, name, time, event_id, source, platform, standing, url, tag, data, context)`, and
+whether it is to be told."""
 
 
 async def pages(reader: Any, account: int, first: int, last: int) -> AsyncIterator[list[Row]]:
@@ -26,7 +27,7 @@ async def pages(reader: Any, account: int, first: int, last: int) -> AsyncIterat
     after = await _before(reader, first - SLACK)
     while True:
         rows = await reader.all(SQL, (account, after, PAGE))
-        yield [row for row in rows if row[12] and first <= row[1] < last]
+        yield [row for row in rows if row[13] and first <= row[1] < last]
         if len(rows) < PAGE or rows[-1][1] > last + SLACK:
             return
         after = rows[-1][0]
