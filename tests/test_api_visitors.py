@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from retag.web.api import visitors
 from shop import running
 
 NOBODY = "01890000-0000-7000-8000-000000000000"
@@ -93,6 +94,28 @@ async def test_erased_visitor_is_in_nothing_and_stays_away(tmp_path):
         await shop.ask("GET", "/visitors/ann@mail.example", 404)
         await shop.ask("GET", f"/visitors/{gone['erased'][0]}", 404)
         await shop.ask("GET", "/visitors/bob@mail.example")
+
+
+async def test_who_was_just_acknowledged_can_be_erased_by_what_they_showed(tmp_path):
+    """Though no fold has read the event yet: it must not bring them back a moment later."""
+    async with running(tmp_path) as shop:
+        for number in range(3):
+            await shop.send(*(checkout(number=n) for n in range(number * 300, number * 300 + 300)))
+            gone = await shop.ask("DELETE", "/visitors/ann@mail.example")
+            assert len(gone["erased"]) == 1
+            await shop.ask("GET", "/visitors/ann@mail.example", 404)
+        assert (await shop.state.reader.one("SELECT count(*) FROM log"))[0] == 0
+
+
+async def test_an_erasure_that_would_miss_something_is_to_be_sent_again(tmp_path, monkeypatch):
+    """When the fold is far behind; nothing was erased, and the answer says so."""
+    async with running(tmp_path) as shop:
+        await shop.send(checkout())
+        monkeypatch.setattr(visitors, "SETTLE_S", 0.0)
+        monkeypatch.setattr(visitors, "FOLDED", "SELECT 0")
+        refused = await shop.client.delete(f"{shop.v5}/visitors/ann@mail.example")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert "again" in refused.json()["message"]
 
 
 async def test_erasing_nobody_is_not_found(tmp_path):

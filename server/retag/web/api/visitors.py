@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 import uuid
 from typing import Any
 
@@ -17,6 +18,10 @@ from retag import errors, people, rules, upkeep
 from retag.store import lookup, sqlite
 from retag.web.api.call import Call
 from retag.windows import EVER
+
+SETTLE_S, LOOK_S = 10.0, 0.02
+FOLDED = "SELECT coalesce(max(value), 0) FROM progress WHERE name = 'folded'"
+BEHIND = "Events that were acknowledged before are not folded yet, and may name them: send the request again."
 
 
 class LastEvent(msgspec.Struct):
@@ -135,8 +140,9 @@ def because(clause: rules.Clause, steps: list[lookup.Step], now: int) -> Reason 
 
 
 async def erase(call: Call) -> Erased:
-    """Erase every visitor that the id or identifier names."""
+    """Erase every visitor that the id or identifier names, as of everything acknowledged before."""
     name = named(call)
+    await settled(call)
     found: list[bytes] = await call.state.journal.write(
         lambda cn: lookup.visitors_named(cn, call.account, name)
     )
@@ -147,6 +153,19 @@ async def erase(call: Call) -> Erased:
     for visitor in gone:
         await call.state.journal.write(lambda cn, v=visitor: upkeep.erase(cn, call.account, v, call.now))
     return Erased([str(uuid.UUID(bytes=visitor)) for visitor in gone])
+
+
+async def settled(call: Call) -> None:
+    """Wait until what was acknowledged before the call is folded: not before is it known who showed what.
+
+    errors.Overloaded when that takes too long.
+    """
+    (last,) = await call.state.reader.one("SELECT coalesce(max(seq), 0) FROM log")
+    until = time.monotonic() + SETTLE_S
+    while (await call.state.reader.one(FOLDED))[0] < last:
+        if time.monotonic() > until:
+            raise errors.Overloaded(BEHIND, after=5)
+        await asyncio.sleep(LOOK_S)
 
 
 def named(call: Call) -> str:
