@@ -156,9 +156,12 @@ def log_to(stream: Any, level: str) -> None:
         logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
+CUT = (asyncio.CancelledError, errors.Overloaded, errors.Gone)
+
+
 def ours(record: logging.LogRecord) -> bool:
     """Not uvicorn's words on a start that failed, which the command's last line says better, nor on answers
-    that were cut because the server stops."""
-    if record.exc_info and isinstance(record.exc_info[1], (asyncio.CancelledError, errors.Overloaded)):
+    that were cut because the server stops or somebody in them is gone, which are told by whoever cut them."""
+    if record.exc_info and isinstance(record.exc_info[1], CUT):
         return False
     return not record.getMessage().startswith(("Traceback", "Application startup failed"))
