@@ -160,7 +160,7 @@ async def test_the_press_is_started_again(tmp_path):
         )
         press._process.kill()
         run = await press.begin(job)
-        run.audit.append("somebody")
+        await shop.state.kept.admit(run, "somebody")
         with pytest.raises(errors.Overloaded):
             [_ async for _ in follow(shop.state, run)]
         rows = await shop.state.reader.all("SELECT sha256 FROM download WHERE who = 'somebody'")

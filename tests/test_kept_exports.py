@@ -7,7 +7,12 @@ import time
 import pytest
 
 from retag.formats import FORMATS
+from retag.press.asking import Asked, members_job
+from retag.press.flow import AHEAD, EVER
+from retag.press.job import Ended
+from retag.store import members
 from retag.web import press
+from retag.web.streaming import RunResponse
 from shop import running
 from test_api_exports import export, filled
 from test_api_visitors import checkout, until
@@ -125,3 +130,56 @@ async def test_platform_takes_a_delta_in_two_files(tmp_path):
         url = f"{shop.v5}/audiences/{made['id']}/export?format=pinterest&since={first.headers['retag-as-of']}"
         assert len((await shop.client.get(url + "&op=add")).text.splitlines()) == 1
         assert (await shop.client.get(url + "&op=remove")).text == ""
+
+
+async def test_reader_who_goes_before_the_first_byte_is_no_reader(tmp_path):
+    """The press does not wait for them: the file is finished."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann")
+        token, kept = await members.current(shop.state.reader, int(time.time() * 1000)), shop.state.kept
+        job = await members_job(
+            shop.state.reader, shop.account, int(made["id"]), Asked(as_of=str(token)), token.instant
+        )
+        run = await kept.press.begin(job)
+        answer = RunResponse(shop.state, run, {})
+
+        async def gone():
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            assert message["type"] == "http.response.start"
+
+        await answer({"type": "http", "asgi": {"spec_version": "2.3"}}, gone, send)
+        assert (run.readers, kept.readers, run._told) == (0, 0, EVER + AHEAD)
+
+
+async def test_export_not_printed_yet_has_no_size(tmp_path):
+    """HEAD does not say that it is empty."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann")
+        head = await shop.client.head(f"{shop.v5}/audiences/{made['id']}/export")
+        assert (head.status_code, head.headers.get("content-length")) == (200, None)
+
+
+async def test_compressed_copy_goes_with_its_original(tmp_path):
+    """Also one that was still being packed when somebody in it went, or when the server was killed."""
+    async with running(tmp_path) as shop:
+        made, kept = await filled(shop, "ann", "bob"), shop.state.kept
+        _, first = await export(shop, made)
+        name = first.headers["retag-export-id"]
+        await shop.ask("DELETE", "/visitors/ann@mail.example")
+        await settled(lambda: kept.bytes_of(name) is None)
+        (kept.folder / f"{name}.gzip").write_bytes(b"of before")
+        await shop.ask("DELETE", "/visitors/bob@mail.example")
+        await settled(lambda: not (kept.folder / f"{name}.gzip").exists())
+
+
+async def test_copy_of_what_was_forgotten_is_not_kept(tmp_path):
+    """Its end is known after the original's."""
+    async with running(tmp_path) as shop:
+        kept, name = shop.state.kept, "ab" * 16
+        kept.folder.mkdir(exist_ok=True)
+        path = kept.folder / f"{name}.gzip"
+        path.write_bytes(b"of before")
+        await kept._finish(press.Run(kept.press, path.name, path, None), Ended(path.name, 9))
+        assert not path.exists()

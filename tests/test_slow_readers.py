@@ -3,11 +3,13 @@
 import json
 import socket
 import sqlite3
+import struct
 import time
 import urllib.request
 from contextlib import closing
 from urllib.parse import urlsplit
 
+from retag.web.press import AT_ONCE
 from server import serving
 from serving import until
 
@@ -44,6 +46,12 @@ def parts(server):
     return list((server.folder / "exports").glob("*.part"))
 
 
+def downloads(server):
+    """The audit log: rows, and whether with a hash."""
+    with closing(sqlite3.connect(server.folder / "retag.db", timeout=5)) as cn:
+        return cn.execute("SELECT rows, sha256 <> '' FROM download").fetchall()
+
+
 def emptied(server):
     """Whether the WAL could be written back and cut: no reader pins it."""
     with closing(sqlite3.connect(server.folder / "retag.db", timeout=5)) as cn:
@@ -58,4 +66,21 @@ def test_reader_who_stalls_and_goes_away(tmp_path):
             until(lambda: parts(server))
             until(lambda: emptied(server))
             assert parts(server)
+            assert downloads(server) == [(0, False)]
         until(lambda: not parts(server))
+        until(lambda: downloads(server) == [(MEMBERS, True)])
+
+
+def test_reader_who_goes_away_at_once(tmp_path):
+    """Before the first byte, at whatever moment: the file is finished, and the press has room again."""
+    with serving(tmp_path) as server:
+        path = filled(server)
+        at = urlsplit(server.url)
+        for wait in range(AT_ONCE):
+            with socket.create_connection((at.hostname, at.port)) as reader:
+                reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                key = f"authorization: Bearer {server.key}"
+                reader.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n{key}\r\n\r\n".encode())
+                time.sleep(wait / 1000)
+        until(lambda: len(downloads(server)) == AT_ONCE or parts(server))
+        until(lambda: not parts(server), 60)

@@ -55,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
         with _opened(args.output, args.compress) as file:
             path = database.settings(args).path
             about = asyncio.run(written(path, account, args.audience, asked, file))
-        row = downloads.row(about, WHO, database.now_ms())
-        database.write(cn, lambda cn: downloads.note(cn, [row]))
+        database.write(cn, lambda cn: downloads.note(cn, about, WHO, database.now_ms()))
     missing = f", {about.missing:,} without what {about.format} needs" if about.missing else ""
     print(f"{about.rows:,} rows{missing}, as of {about.as_of}, sha256 {about.sha256}", file=sys.stderr)
     return 0

@@ -65,11 +65,12 @@ class Start(msgspec.Struct, tag="start"):
 
 
 class Pack(msgspec.Struct, tag="pack"):
-    """Compress `source`.data, which may still be growing, into the file `name`."""
+    """Compress `source`.data, which may still be growing, into the file `name`; `least_free` as in a Job."""
 
     name: str
     source: str
     encoding: str
+    least_free: int = 0
 
 
 class Allow(msgspec.Struct, tag="allow"):

@@ -12,18 +12,21 @@ from typing import BinaryIO
 from retag import errors
 from retag.press.codecs import CODECS
 from retag.press.flow import AHEAD, Flow
+from retag.press.job import Pack
 from retag.press.printing import Guarded, Told
 
 CHUNK = 1 << 18
 
 
-async def into(path: Path, source: BinaryIO, growing: Flow, encoding: str, flow: Flow, told: Told) -> int:
+async def into(order: Pack, path: Path, source: BinaryIO, growing: Flow, flow: Flow, told: Told) -> int:
     """Compress `source`, as far as `growing` says that it is there, into the file at `path`, which appears
-    when it is whole; how many bytes it has. errors.Overloaded when the original is never whole."""
+    when it is whole; how many bytes it has. errors.Overloaded when the original is never whole, or the disk
+    is short."""
     part = path.with_suffix(path.suffix + ".part")
     try:
         with part.open("wb", buffering=0) as file:
-            size = await _compress(source, growing, encoding, Guarded(file, path.parent, 0), flow, told)
+            guarded = Guarded(file, path.parent, order.least_free)
+            size = await _compress(source, growing, order.encoding, guarded, flow, told)
         part.replace(path)
         return size
     finally:

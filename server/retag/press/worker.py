@@ -76,8 +76,7 @@ class Worker:
         source, growing = self._source(order.source)
         with source:
             told = partial(self._told, order.name, flow)
-            path = self.folder / order.name
-            return await packing.into(path, source, growing, order.encoding, flow, told)
+            return await packing.into(order, self.folder / order.name, source, growing, flow, told)
 
     def _source(self, name: str) -> tuple[BinaryIO, Flow]:
         """The original, and how far it is; nothing may come between the two, for it is renamed in the end."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
-Row = tuple[Any, ...]
 COLUMNS = "account, at, who, export, audience, format, as_of, rows, sha256"
 
 
-def row(about: Any, who: str, now: int) -> Row:
-    """One download of the export that a manifest is about; of raw events the audience is 0. Without a hash it
-    was broken off."""
-    export = (
+def note(cn: sqlite3.Connection, about: Any, who: str, now: int) -> int:
+    """One download of the export that a manifest is about; its line. Of raw events the audience is 0. Without
+    a hash it is under way, or was broken off."""
+    row = (
+        int(about.ad_account_id),
+        now,
+        who,
         about.export_id,
         int(about.audience_id or 0),
         about.format,
@@ -20,8 +23,11 @@ def row(about: Any, who: str, now: int) -> Row:
         about.rows,
         about.sha256,
     )
-    return (int(about.ad_account_id), now, who, *export)
+    sql = f"INSERT INTO download ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    return int(cn.execute(sql, row).lastrowid or 0)
 
 
-def note(cn: sqlite3.Connection, rows: list[Row]) -> None:
-    cn.executemany(f"INSERT INTO download ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+def settle(cn: sqlite3.Connection, lines: Iterable[int], about: Any) -> None:
+    """What the export of these lines came to."""
+    rows = [(about.rows, about.sha256, line) for line in lines]
+    cn.executemany("UPDATE download SET rows = ?, sha256 = ? WHERE id = ?", rows)

@@ -6,130 +6,92 @@ They are deleted within a second of an erasure or objection of somebody in them;
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import pathlib
-import re
 import time
 from typing import Any
 
-import msgspec
-
 from retag import errors
 from retag.press.asking import check
-from retag.press.codecs import CODECS
-from retag.press.job import Ended, Job, Manifest
+from retag.press.job import Ended, Job
 from retag.store import downloads, members
 from retag.web.press import Press, Run
-from retag.windows import DAY
+from retag.web.shelf import Entry, Shelf
+from retag.web.ticking import Ticker
 
-__all__ = ["Entry", "Kept", "Manifest"]
-
-log = logging.getLogger("retag")
-
-EXPORT_ID = re.compile(r"[0-9a-f]{32}")
-BYTES = (".data", *(f".{name}" for name in CODECS))
-PAUSE = 0.5
+PAUSE_S = 0.5
+AGING_MS = 60_000
+"""How often the shelf is looked through for what is too old."""
 
 
-class Entry(msgspec.Struct):
-    """What is on disk beside the bytes: what was asked for, when it was done (UTC ms), how large it is."""
-
-    job: Job
-    made: int
-    size: int
-
-    @property
-    def manifest(self) -> Manifest:
-        return self.job.manifest
-
-
-class Kept:
-    """The folder `exports` beside the database; `press` fills it, `readers` are under way."""
+class Kept(Shelf):
+    """`press` fills the shelf, `readers` are under way."""
 
     def __init__(self, folder: pathlib.Path, path: str, reader: Any, journal: Any) -> None:
-        self.folder, self.reader, self.journal, self.readers = folder, reader, journal, 0
+        super().__init__(folder)
+        self.reader, self.journal, self.readers = reader, journal, 0
         self.press = Press(path, folder, self._finish)
-        self._departures = -1
-        self._task: asyncio.Task[None] | None = None
+        self._departures, self._aged = -1, 0
+        self.ticker = Ticker("retag-kept", self._look, PAUSE_S)
 
     def start(self) -> None:
-        for path in self.folder.glob("*.part"):
-            path.unlink(missing_ok=True)
-        self._task = asyncio.get_running_loop().create_task(self._watch())
+        self.tidy()
+        self.ticker.start()
 
     async def close(self) -> None:
         await self.press.close()
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self.ticker.close()
 
-    def entry(self, name: str) -> Entry | None:
-        """What is known of an export, or None."""
-        path = self.folder / f"{name}.json"
-        if not EXPORT_ID.fullmatch(name) or not path.exists():
-            return None
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Entry)
-        except msgspec.DecodeError:  # an earlier version's
-            return None
+    async def note(self, job: Job, who: str) -> int:
+        """Write down who takes an export, before its first byte goes out; the audit log's line."""
+        now = _now()
+        line: int = await self.journal.write(lambda cn: downloads.note(cn, job.manifest, who, now))
+        return line
 
-    def bytes_of(self, name: str, encoding: str = "data") -> pathlib.Path | None:
-        """The file, or its compressed copy, when its bytes are still kept whole."""
-        entry, path = self.entry(name), self.folder / f"{name}.{encoding}"
-        if entry is None or not path.exists():
-            return None
-        return path if encoding != "data" or path.stat().st_size == entry.size else None
+    async def admit(self, run: Run, who: str) -> None:
+        """The same of one under way; what it comes to is filled in at its end."""
+        assert run.job is not None  # noqa: S101
+        line, job = await self.note(run.job, who), run.job
+        run.audit.append(line)
+        if job.manifest.sha256:  # it ended in between
+            await self.journal.write(lambda cn: downloads.settle(cn, [line], job.manifest))
 
     async def _finish(self, run: Run, ended: Ended) -> str:
-        """A finished export's manifest, and who downloaded it; the words for what went wrong, if anything."""
-        now = time.time_ns() // 1_000_000
+        """A finished export's manifest, and what its downloads came to; the words for what went wrong, if
+        anything."""
         if run.job is None or ended.manifest is None:
+            if self.bytes_of(run.name.partition(".")[0]) is None:  # forgotten while it was packed
+                run.path.unlink(missing_ok=True)
             return ended.fault
         run.job.manifest = ended.manifest
         if not ended.fault:
-            self._keep(Entry(run.job, now, ended.size))
+            self.keep(Entry(run.job, _now(), ended.size))
             if not await self.whole(run.name):
                 self.forget(run.name)
-        rows = [downloads.row(ended.manifest, who, now) for who in run.audit]
-        await self.journal.write(lambda cn: downloads.note(cn, rows))
+        await self.journal.write(lambda cn: downloads.settle(cn, run.audit, ended.manifest))
         return ended.fault
 
-    def _keep(self, entry: Entry) -> None:
-        unfinished = self.folder / f"{entry.manifest.export_id}.json.part"
-        unfinished.write_bytes(msgspec.json.encode(entry))
-        unfinished.replace(unfinished.with_suffix(""))
-
-    def forget(self, name: str) -> None:
-        """Its bytes; the manifest stays."""
-        for suffix in BYTES:
-            (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self.sweep(time.time_ns() // 1_000_000)
-            except Exception:
-                log.exception("cannot look after kept exports")
-            await asyncio.sleep(PAUSE)
+    async def _look(self) -> None:
+        await self.sweep(_now())
 
     async def sweep(self, now: int) -> None:
-        """Delete bytes older than a day, manifests older than 30, and what held somebody who is gone."""
+        """Delete what held somebody who is gone and, now and then, what is too old; `now` in UTC ms.
+
+        The folder is read in a thread: schedules leave many manifests in it.
+        """
         departures = await members.departures(self.reader)
-        for path in self.folder.glob("*.*"):
-            name, _, _ = path.name.partition(".")
-            bereft = departures != self._departures and path.suffix == ".data" and name not in self.press.runs
-            if _old(path, now):
-                path.unlink(missing_ok=True)
-            elif bereft and not await self.whole(name):
-                self.forget(name)
-        self._departures = departures
+        if departures != self._departures:
+            for name in await asyncio.to_thread(self.names) - self.press.runs.keys():
+                if not await self.whole(name):
+                    self.forget(name)
+            self._departures = departures
+        if not 0 <= now - self._aged < AGING_MS:
+            await asyncio.to_thread(self.age, now)
+            self._aged = now
 
     async def whole(self, name: str) -> bool:
-        """Whether nobody in a kept export is gone."""
+        """Whether the bytes of an export are kept and nobody in them is gone."""
         entry = self.entry(name)
-        if entry is None:
+        if entry is None or self.bytes_of(name) is None:
             return False
         try:
             await check(self.reader, entry.job)
@@ -138,9 +100,5 @@ class Kept:
         return True
 
 
-def _old(path: pathlib.Path, now: int) -> bool:
-    try:
-        age = now - path.stat().st_mtime_ns // 1_000_000
-    except FileNotFoundError:
-        return False
-    return age > (members.KEPT_MS if path.suffix == ".json" else DAY)
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,12 +29,12 @@ decode = msgspec.json.Decoder(Report).decode
 
 
 class Run:
-    """One file under way: its flow, and who reads it. `audit` has who asked for it."""
+    """One file under way: its flow, and who reads it. `audit` are the log's lines on who asked for it."""
 
     def __init__(self, press: Press, name: str, path: Path, job: Job | None) -> None:
         self.press, self.name, self.path, self.job = press, name, path, job
         self.flow, self.readers, self._told = Flow(), 0, AHEAD
-        self.audit: list[str] = []
+        self.audit: list[int] = []
 
     def open(self) -> BinaryIO:
         """The file, wherever it is by now."""
@@ -51,6 +51,15 @@ class Run:
             self._told = size + AHEAD
             self.press.send(Allow(self.name, self._told))
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """While somebody reads it, or is about to."""
+        self.readers += 1
+        try:
+            yield
+        finally:
+            self.leave()
+
     def leave(self) -> None:
         """A reader has gone. Without any the file is finished all the same, for whoever comes back for it."""
         self.readers -= 1
@@ -59,13 +68,10 @@ class Run:
 
     async def finished(self) -> None:
         """Without reading it: until it is whole. errors.Overloaded when it never will be."""
-        self.readers += 1
-        try:
+        with self.reading():
             self.reached(EVER)
             while not self.flow.over:
                 await self.flow.beyond(self.flow.size)
-        finally:
-            self.leave()
         if self.flow.fault:
             raise errors.Overloaded(self.flow.fault)
 
@@ -97,7 +103,8 @@ class Press:
             return
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), 5)
+            async with asyncio.timeout(5):
+                await self._process.wait()
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
@@ -113,13 +120,13 @@ class Press:
         name = job.manifest.export_id
         return self.runs.get(name) or self._begin(Start(name, job), self.folder / f"{name}.data", job)
 
-    async def pack(self, source: str, encoding: str, running: Run | None) -> Run:
+    async def pack(self, source: str, encoding: str, running: Run | None, least_free: int) -> Run:
         """The run of a compressed copy; it reads the original if that is under way."""
         await self.start()
         name = f"{source}.{encoding}"
         run = self.runs.get(name)
         if run is None:
-            run = self._begin(Pack(name, source, encoding), self.folder / name, None)
+            run = self._begin(Pack(name, source, encoding, least_free), self.folder / name, None)
             if running is not None:
                 running.readers += 1
         return run

@@ -183,10 +183,11 @@ class Scheduler:
         name = job.manifest.export_id
         if kept.bytes_of(name) is None:
             run = await self._begun(job)
-            run.audit.append(f"schedule {schedule.id}")
-            await run.finished()
+            with run.reading():
+                await kept.admit(run, f"schedule {schedule.id}")
+                await run.finished()
         if encoding and kept.bytes_of(name, encoding) is None:
-            await (await kept.press.pack(name, encoding, None)).finished()
+            await (await kept.press.pack(name, encoding, None, job.least_free)).finished()
         path = kept.bytes_of(name, encoding or "data")
         if path is None:
             raise errors.Overloaded("Somebody in the export was erased or opted out meanwhile.")

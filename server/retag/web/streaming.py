@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from retag import errors
+from retag.press.flow import AHEAD
 from retag.store import members
 from retag.web.press import Run
 
+log = logging.getLogger("retag")
 CHUNK = 1 << 18
 LOOK_S = 0.5
 """How often a waiting reader looks whether the server stops."""
@@ -23,24 +26,21 @@ STOPS = "The server stops: take the export again."
 
 
 async def follow(state: Any, run: Run) -> AsyncGenerator[bytes, None]:
-    """Every byte as it comes; without its end when the export fails or the server stops."""
+    """Every byte as it comes; without its end when the export fails, the server stops, or somebody in it is
+    gone and the reader far from the end. A reader who is near has all but what was on its way already."""
     flow, sent = run.flow, 0
-    run.readers += 1
-    state.kept.readers += 1
-    try:
-        await _more(state, run, sent)
-        with await asyncio.to_thread(run.open) as file:
-            while not (flow.over and sent >= flow.size):
-                await _more(state, run, sent)
-                part = await asyncio.to_thread(file.read, min(CHUNK, flow.size - sent))
-                sent += len(part)
-                run.reached(sent)
-                yield part
-        if flow.fault:
-            raise errors.Overloaded(flow.fault)
-    finally:
-        state.kept.readers -= 1
-        run.leave()
+    await _more(state, run, sent)
+    with await asyncio.to_thread(run.open) as file:
+        while not (flow.over and sent >= flow.size):
+            await _more(state, run, sent)
+            if flow.over and flow.size - sent > AHEAD and not run.path.exists():
+                raise errors.Gone(members.GONE)
+            part = await asyncio.to_thread(file.read, min(CHUNK, flow.size - sent))
+            sent += len(part)
+            run.reached(sent)
+            yield part
+    if flow.fault:
+        raise errors.Overloaded(flow.fault)
 
 
 async def _more(state: Any, run: Run, sent: int) -> None:
@@ -49,9 +49,40 @@ async def _more(state: Any, run: Run, sent: int) -> None:
         if getattr(state, "stopping", False):
             raise errors.Overloaded(STOPS)
         with suppress(TimeoutError):
-            await asyncio.wait_for(run.flow.beyond(sent), LOOK_S)
+            async with asyncio.timeout(LOOK_S):
+                await run.flow.beyond(sent)
     if run.flow.fault:
         raise errors.Overloaded(run.flow.fault)
+
+
+@contextmanager
+def counted(kept: Any, name: str) -> Iterator[None]:
+    """One reader more; what breaks the answer off is in the log."""
+    kept.readers += 1
+    try:
+        yield
+    except errors.RetagError as error:
+        log.warning("a download of %s was broken off: %s", name, error)
+        raise
+    finally:
+        kept.readers -= 1
+
+
+class RunResponse(StreamingResponse):
+    """A file under way. It has a reader from when this is made until the answer has ended, be it before its
+    first byte: without one that leaves, the press would wait for ever."""
+
+    def __init__(self, state: Any, run: Run, headers: dict[str, str]) -> None:
+        super().__init__(follow(state, run), headers=headers)
+        self.kept, self.run = state.kept, run
+        run.readers += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with counted(self.kept, self.run.name):
+                await super().__call__(scope, receive, send)
+        finally:
+            self.run.leave()
 
 
 class KeptResponse(FileResponse):
@@ -69,11 +100,8 @@ class KeptResponse(FileResponse):
                 self._check()
             await send(message)
 
-        self.state.kept.readers += 1
-        try:
+        with counted(self.state.kept, self.file.name):
             await super().__call__(scope, receive, guarded)
-        finally:
-            self.state.kept.readers -= 1
 
     def _check(self) -> None:
         if getattr(self.state, "stopping", False):

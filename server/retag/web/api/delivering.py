@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from retag import errors
 from retag.press.asking import ending
 from retag.press.codecs import CODECS, Codec, installed
 from retag.press.job import Job
-from retag.store import downloads
+from retag.store import members
 from retag.web.api.call import Call
 from retag.web.kept import Kept
 from retag.web.press import BUSY_S
-from retag.web.streaming import MOST_READERS, KeptResponse, follow
+from retag.web.streaming import MOST_READERS, KeptResponse, RunResponse
 
 
 async def deliver(call: Call, job: Job, title: str) -> Response:
@@ -25,32 +26,45 @@ async def deliver(call: Call, job: Job, title: str) -> Response:
     headers = _headers(job, title, codec, within)
     if _known(call, headers["etag"]):
         return Response(status_code=304, headers=headers)
-    name = job.manifest.export_id
-    path = kept.bytes_of(name, codec.name if codec else "data")
-    if path is not None:
-        entry = kept.entry(name)
-        assert entry is not None  # noqa: S101
-        headers |= _figures(entry.manifest)
-        await _note(call, entry.manifest)
-        return KeptResponse(call.state, path, headers)
-    if call.request.method == "HEAD":
-        return Response(headers=headers)
-    if kept.readers >= MOST_READERS:
+    heads = call.request.method == "HEAD"
+    if kept.readers >= MOST_READERS and not heads:
         raise errors.RateLimited(BUSY_S)
-    return StreamingResponse(await _running(call, job, codec), headers=headers)
+    if kept.bytes_of(job.manifest.export_id, _form(codec)) is not None:
+        return await _whole(call, job, codec, headers)
+    return _unsized(headers) if heads else await _running(call, job, codec, headers)
 
 
-async def _running(call: Call, job: Job, codec: Codec | None) -> Any:
+async def _whole(call: Call, job: Job, codec: Codec | None, headers: dict[str, str]) -> Response:
+    kept, name = call.state.kept, job.manifest.export_id
+    entry = kept.entry(name)
+    if call.request.method != "HEAD":
+        await kept.note(entry.job, call.caller.prefix)
+    path = kept.bytes_of(name, _form(codec))
+    if path is None:  # deleted meanwhile
+        raise errors.Gone(members.GONE)
+    return KeptResponse(call.state, path, headers | _figures(entry.manifest))
+
+
+def _unsized(headers: dict[str, str]) -> Response:
+    """To HEAD: how large it would be is not known before it is printed."""
+    response = Response(headers=headers)
+    del response.headers["content-length"]
+    return response
+
+
+async def _running(call: Call, job: Job, codec: Codec | None, headers: dict[str, str]) -> Response:
     kept: Kept = call.state.kept
-    name, original = job.manifest.export_id, None
-    await kept.press.start()
-    if kept.bytes_of(name) is None:
-        original = await kept.press.begin(job)
-        original.audit.append(call.caller.prefix)
-    else:
-        await _note(call, kept.entry(name).manifest)  # type: ignore[union-attr]
-    run = await kept.press.pack(name, codec.name, original) if codec else original
-    return follow(call.state, run) if run else None
+    name, who, original = job.manifest.export_id, call.caller.prefix, None
+    with ExitStack() as held:
+        if kept.bytes_of(name) is None:
+            original = await kept.press.begin(job)
+            held.enter_context(original.reading())
+            await kept.admit(original, who)
+        else:
+            await kept.note(kept.entry(name).job, who)  # type: ignore[union-attr]
+        run = await kept.press.pack(name, codec.name, original, job.least_free) if codec else original
+        assert run is not None  # noqa: S101
+        return RunResponse(call.state, run, headers)
 
 
 def _codec(call: Call) -> tuple[Codec | None, bool]:
@@ -70,6 +84,10 @@ def _codec(call: Call) -> tuple[Codec | None, bool]:
     if found is None and accepted.get("identity", accepted.get("*", 1)) == 0:
         raise errors.NotAcceptable(f"Take one of identity, {', '.join(installed())}.")
     return (CODECS[found] if found else None), True
+
+
+def _form(codec: Codec | None) -> str:
+    return codec.name if codec else "data"
 
 
 def _accepted(header: str) -> dict[str, float]:
@@ -111,10 +129,3 @@ def _figures(about: Any) -> dict[str, str]:
         "retag-missing": str(about.missing),
         "retag-sha256": about.sha256,
     }
-
-
-async def _note(call: Call, about: Any) -> None:
-    """The audit log's line, on disk before the first byte goes out."""
-    if call.request.method != "HEAD":
-        row = downloads.row(about, call.caller.prefix, call.now)
-        await call.state.journal.write(lambda cn: downloads.note(cn, [row]))
