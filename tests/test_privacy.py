@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from door import CHROME, Doorstep, standing
+from retag.web import wishes
+from retag.wish import Wish
 
 
 async def cookie_of(door: Doorstep) -> dict[str, str]:
@@ -194,6 +196,83 @@ async def test_consent_that_a_page_tells_is_noted_once(tmp_path: pathlib.Path) -
         rows = await door.state.reader.all("SELECT granted, visitor FROM consent_log ORDER BY id")
         assert [granted for granted, _ in rows] == [1, 0, 1]
         assert rows[0][1] == rows[1][1] != rows[2][1]
+
+
+async def consent_of(door: Doorstep, mine: dict[str, str]) -> list[tuple[bool, str, str]]:
+    """What the visitor is told of their consent, once it is written."""
+    await door.state.collect.wishes.close()
+    door.client.cookies.clear()
+    seen = (await door.client.get("/privacy/me", headers=mine)).json()
+    return [(one["granted"], one["mechanism"], one["proof"]) for one in seen["consent"]]
+
+
+@pytest.mark.parametrize("mechanism", ["tcf", "gpp", "google", "api"])
+async def test_the_proof_of_a_pages_consent_is_kept_and_told(tmp_path: pathlib.Path, mechanism: str) -> None:
+    """Given, withdrawn and given again: each with the mechanism and the framework's own string."""
+    async with standing(tmp_path) as door:
+        first = await door.beacon({}, {"consent": 1, "mechanism": mechanism, "proof": "CPz-1.YA~BBBB"})
+        mine = {"cookie": first.headers["set-cookie"].partition(";")[0]}
+        expected = [(True, mechanism, "CPz-1.YA~BBBB")]
+        assert await consent_of(door, mine) == expected
+        for consent, proof in ((0, "CPno"), (1, "CPyes")):
+            event = {"consent": consent, "mechanism": mechanism, "proof": proof}
+            await door.beacon(event, headers=mine)
+            expected.append((consent == 1, mechanism, proof))
+            assert await consent_of(door, mine) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"mechanism": "opt-out", "proof": "CPx"}, ("tag", "")),
+        ({"mechanism": ["tcf"], "proof": "CPx"}, ("tag", "")),
+        ({"proof": "CPx"}, ("tag", "")),
+        ({"mechanism": "tcf", "proof": "C" * 2001}, ("tcf", "")),
+        ({"mechanism": "tcf", "proof": "C" * 2000}, ("tcf", "C" * 2000)),
+        ({"mechanism": "tcf", "proof": "ann@mail.example"}, ("tcf", "")),
+        ({"mechanism": "tcf", "proof": "<script>"}, ("tcf", "")),
+        ({"mechanism": "tcf", "proof": {"a": 1}}, ("tcf", "")),
+    ],
+)
+async def test_a_page_cannot_put_just_anything_into_the_log(
+    tmp_path: pathlib.Path, said: dict[str, Any], kept: tuple[str, str]
+) -> None:
+    """A listed mechanism, and what may be a consent string whole; the consent counts all the same."""
+    async with standing(tmp_path) as door:
+        first = await door.beacon({"consent": 1} | said)
+        mine = {"cookie": first.headers["set-cookie"].partition(";")[0]}
+        assert await consent_of(door, mine) == [(True, *kept)]
+
+
+async def test_another_string_is_noted_once_a_day(tmp_path: pathlib.Path) -> None:
+    """The same answer with a newer proof; and a no of our own button stays the last word."""
+    async with standing(tmp_path) as door:
+        visitor, day = bytes(range(16)), 86_400_000
+        said = [
+            *((True, "tag", 1, ""), (True, "tcf", 2, "A"), (True, "tcf", 3, "B"), (True, "tag", 4 + day, "")),
+            *((True, "tcf", 2 + day, "A"), (True, "tcf", 3 + day, "B"), (False, "tcf", 4 + day, "C")),
+            *(
+                (False, wishes.BUTTON, 5 + day, ""),
+                (False, "tcf", 6 + day, "D"),
+                (True, "tcf", 9 + 2 * day, "E"),
+            ),
+        ]
+        for granted, mechanism, at, proof in said:
+            wish = Wish(door.account, visitor, granted, mechanism, at, proof)
+            await door.state.journal.write(lambda cn, one=wish: wishes.write(cn, [one]))
+        rows = await door.state.reader.all("SELECT mechanism, proof FROM consent_log ORDER BY id")
+        assert rows == [("tag", ""), ("tcf", "A"), ("tcf", "B"), ("tcf", "C"), (wishes.BUTTON, "")]
+
+
+async def test_a_no_anywhere_in_a_beacon_is_heard(tmp_path: pathlib.Path) -> None:
+    """In the middle, between two yeses."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        no = {"consent": 0, "mechanism": "tcf", "proof": "CPno"}
+        for events in ([{"consent": 1}, no, {"consent": 1}], [{}, no, {}]):
+            answer = await door.beacon(*events, headers=mine)
+            assert "accepted" not in answer.headers["retag-outcome"]
+        assert await consent_of(door, mine) == [(False, "tcf", "CPno")]
 
 
 async def test_who_consents_again_is_welcome_again(tmp_path: pathlib.Path) -> None:

@@ -20,12 +20,16 @@ MOST_EVENTS = 100
 DEPTH = 8
 TAG_LIMIT, EVENT_LIMIT = 32, 200
 PARTS = ("ed", "pd", "ad")
+PLAIN = ("ts", "sent", "consent", "mechanism", "proof")
 BRACKETS = re.compile(r"(ed|pd|ad)?((?:\[[^\[\]]{0,100}\])+)", re.DOTALL)
 TOO_DEEP = f"nested deeper than {DEPTH}: send the data flatter"
 
 
 class Beacon(msgspec.Struct, gc=False, rename={"tag": "tid"}):
-    """One event as it was sent; `faults` counts parts that could not be read."""
+    """One event as it was sent; `faults` counts parts that could not be read.
+
+    `mechanism` and `proof` say how the visitor came to their `consent`, and the string that a framework gave.
+    """
 
     tag: str
     event: str = ""
@@ -35,6 +39,8 @@ class Beacon(msgspec.Struct, gc=False, rename={"tag": "tid"}):
     ts: Any = None
     sent: Any = None
     consent: Any = None
+    mechanism: Any = None
+    proof: Any = None
     faults: int = 0
 
 
@@ -181,7 +187,8 @@ def beacon(given: dict[str, Any]) -> Beacon:
     elif not isinstance(event, str | int) or isinstance(event, bool):
         raise Malformed("`event` must be a text")
     found = Beacon(str(tag)[:TAG_LIMIT], str(event)[:EVENT_LIMIT])
-    found.ts, found.sent, found.consent = given.get("ts"), given.get("sent"), given.get("consent")
+    for name in PLAIN:
+        setattr(found, name, given.get(name))
     for name in PARTS:
         value = given.get(name)
         if value is not None and value != "":

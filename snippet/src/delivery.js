@@ -5,7 +5,7 @@
 // `text/plain` needs no preflight. One request at a time, until the page hides.
 
 import { clicks, forgetAll } from './clicks.js';
-import { allowed, denied, said, seen } from './consent.js';
+import { allowed, denied, said, seen, words } from './consent.js';
 import { hold, holding } from './hash.js';
 import { attempt, json, nav, random } from './safe.js';
 import { base, say } from './say.js';
@@ -191,7 +191,7 @@ export const forget = (tags) => {
   saved((store, key) => delete store[key]);
   if (owed)
     tags.forEach(({ id }) => {
-      const body = json({ tid: id, consent: 0, pd: { pin_unauth } });
+      const body = json({ tid: id, ...words.proof, consent: 0, pd: { pin_unauth } });
       owed = 0;
       beacon(body) || post(body, id).catch(say);
     });

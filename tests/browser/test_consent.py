@@ -1,5 +1,8 @@
 """Consent decides first: what may be sent, stored and kept, in each mode and order."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 VIEW = "pintrk('load', TAG); pintrk('page');"
@@ -127,6 +130,29 @@ def test_the_iab_tcf_is_waited_for(stage, yes):
         page.evaluate("said(false); pintrk('track', 'lead')")
     stage.settle()
     assert stage.names() == ["init"] * yes
+
+
+def proofs(stage):
+    """What the page's visitor is told of their consent."""
+    path = stage.server.folder / "retag.db"
+    sql = (
+        "SELECT granted, mechanism, proof FROM consent_log WHERE visitor IN"
+        " (SELECT visitor FROM log WHERE url LIKE ?) ORDER BY id"
+    )
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as cn:
+        return cn.execute(sql, (f"%/stage/{stage.name}%",)).fetchall()
+
+
+def test_the_log_has_the_frameworks_own_string(stage):
+    """Of the yes that the first event waited for, and of the no that came after."""
+    stage.patch(script={"modules": ["consent"]}, consent="required")
+    string = "gdprApplies: true, tcString: 'CP' + yes,"
+    page = stage.show(calls=TCF.replace("gdprApplies: true,\n", string + "\n") + VIEW)
+    page.evaluate("said(true); pintrk('track', 'lead')")
+    stage.until("init", "lead")
+    stage.wait(lambda: proofs(stage) == [(1, "tcf", "CPtrue")])
+    page.evaluate("said(false)")
+    stage.wait(lambda: proofs(stage) == [(1, "tcf", "CPtrue"), (0, "tcf", "CPfalse")])
 
 
 def test_what_objects_wins(stage):

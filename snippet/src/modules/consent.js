@@ -8,6 +8,7 @@ const PURPOSES = [1, 3, 4];
 const TYPES = ['ad_storage', 'ad_user_data', 'ad_personalization'];
 const NOT_ALLOWED = [0, 2];
 const PATIENCE = 2e3;
+const LONGEST = 2e3;
 
 /** TCF: the publisher's own purposes, or those of a vendor of the global list, which must also be disclosed (2.3). */
 export const ofTcf = (data, success, vendor) => {
@@ -48,14 +49,27 @@ export const ofGoogle = (layer) => {
 
 export const start = (api, config) => {
   const heard = {};
+  const proofs = {};
+  let owed;
+  let first;
+  // What the server's log keeps of a change: who said so, and the framework's own string. A no goes with the
+  // message that the core sends, a yes with the first event that waited for it, else with the next one.
+  api.enrich.push((event) => {
+    if (api.words.heard === 0) first ||= event;
+    else owed = void Object.assign(event, owed);
+  });
   const decide = () => {
     const all = Object.values(heard);
     const word = [false, 0, true].find((one) => all.includes(one)) ?? null;
     if (word === api.words.heard) return;
+    const proof = proofs[Object.keys(heard).find((name) => heard[name] === word)];
     api.words.heard = word;
+    api.words.proof = word === false ? proof : null;
+    owed = word && proof;
+    if (word !== 0 && first) first = owed = void Object.assign(first, owed);
     api.decide();
   };
-  const hear = (name, verdict) => {
+  const hear = (name, verdict, mechanism, proof) => {
     let word = false;
     try {
       word = verdict();
@@ -64,11 +78,12 @@ export const start = (api, config) => {
     }
     // A banner that is opened again does not take back what was said.
     if (word !== undefined && (word !== 0 || !heard[name])) heard[name] = word;
+    proofs[name] = { mechanism, proof: proof?.slice?.(0, LONGEST) };
     decide();
   };
   const ask = {
-    __tcfapi: (api) => api('addEventListener', 2, (data, ok) => hear('__tcfapi', () => ofTcf(data, ok, config.vendor))),
-    __gpp: (api) => api('addEventListener', (event) => hear('__gpp', () => ofGpp(event))),
+    __tcfapi: (api) => api('addEventListener', 2, (data, ok) => hear('__tcfapi', () => ofTcf(data, ok, config.vendor), 'tcf', data?.tcString)),
+    __gpp: (api) => api('addEventListener', (event) => hear('__gpp', () => ofGpp(event), 'gpp', event?.pingData?.gppString)),
   };
   const look = () => {
     Object.keys(ask).forEach((name) => {
@@ -89,7 +104,7 @@ export const start = (api, config) => {
   if (config.google) {
     const layer = (window.dataLayer = window.dataLayer || []);
     const push = layer.push;
-    const listen = () => hear('google', () => ofGoogle(layer));
+    const listen = () => hear('google', () => ofGoogle(layer), 'google');
     layer.push = function () {
       const result = push.apply(this, arguments);
       listen();
