@@ -238,6 +238,36 @@ async def test_resolver_that_changes_its_mind_leads_nowhere(tmp_path):
             assert inside.taken == []
 
 
+async def test_fault_of_ours_counts_as_an_attempt(tmp_path):
+    """What nobody thought of is tried again as late as any failure is, not at once and for ever."""
+    async with running(tmp_path, **INSIDE) as shop:
+
+        async def broken(host, port):
+            raise ZeroDivisionError
+
+        shop.state.outbox.post.resolve = broken
+        made = await hook(shop, "http://hook.example/")
+        await tell(shop, made)
+        await come(lambda: shop.state.tally.deliveries["WAITING"])
+        (one,) = await log_of(shop, made)
+        assert (one["attempts"], one["error"]) == (1, "ZeroDivisionError: ")
+        assert one["next_attempt_at"] > one["created_at"]
+
+
+async def test_hook_of_a_removed_audience_is_still_ones_own(tmp_path):
+    """It can be paused, and given another audience."""
+    async with running(tmp_path, **INSIDE) as shop:
+        audience, other = await shop.audience(), await shop.audience()
+        narrowed = {"audience_id": audience["id"], "size": 5}
+        made = await hook(shop, "http://hook.example/", "audience.above", **narrowed)
+        await shop.ask("PATCH", f"/audiences/{audience['id']}", json={"operation_type": "REMOVE"})
+        url = f"/webhooks/{made['id']}"
+        assert (await shop.ask("PATCH", url, json={"status": "PAUSED"}))["status"] == "PAUSED"
+        changed = await shop.ask("PATCH", url, json={"audience_id": other["id"]})
+        assert changed["audience_id"] == other["id"]
+        await shop.ask("PATCH", url, 404, json={"audience_id": audience["id"]})
+
+
 def port_of(receiver):
     return int(receiver.url.rpartition(":")[2].partition("/")[0])
 

@@ -86,7 +86,8 @@ def test_address_and_what_stands_for_it_are_judged_alike(address):
         "http://shop.example/", "ftp://shop.example/", "shop.example/hook", "https://", "https:///hook",
         "https://ann:secret@shop.example/", "https://shop.example/#here", "https://shop.example:99999/",
         "https://shop.example:0/", "https://shop.example/a b", "https://shop.example/\r\nX: y",
-        "https://127.0.0.1/", "https://[::1]/", "https://[fe80::1", "https://shop.example/" + "a" * 2_000, "",
+        "https://127.0.0.1/", "https://[::1]/", "https://[fe80::1", "https://a..b/",
+        "https://.shop.example/", f"https://{'a' * 64}.example/", "https://shop.example/" + "a" * 2_000, "",
     ],
 )  # fmt: skip
 def test_url_that_cannot_be_sent_to_is_refused_when_it_is_given(url):

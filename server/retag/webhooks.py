@@ -73,6 +73,7 @@ def check_url(url: str, networks: tuple[Network, ...]) -> SplitResult:
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
+        host.encode("idna")  # as the resolver will
     except ValueError as error:
         raise errors.Invalid("url", f"is no address: {error}") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and networks):

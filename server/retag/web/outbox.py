@@ -26,6 +26,7 @@ AT_ONCE = 8
 """Deliveries under way at a time, one a hook: so that a slow receiver holds up nobody else."""
 LONGEST_ERROR = 200
 FAILURES = (errors.RetagError, OSError, h11.RemoteProtocolError)
+"""What receivers do; anything else is a fault of ours, and not told once a second for ever either."""
 
 
 class Outbox:
@@ -94,7 +95,9 @@ class Outbox:
             status = await self.post(one.url, headers, one.body)
         except TimeoutError:
             return None, f"No answer within {WITHIN_S:.0f} s."
-        except FAILURES as error:
+        except Exception as error:
+            if not isinstance(error, FAILURES):
+                log.exception("webhook delivery %s", one.name)
             return None, f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
         return status, None if 200 <= status < 300 else f"The receiver answered {status}."
 

@@ -123,7 +123,7 @@ async def update(call: Call) -> WebhookView:
         raise errors.Invalid("status", f"must be one of {', '.join(STATUSES)}")
     audience = None if known.audience is None else str(known.audience)
     before = {"url": known.url, "events": list(known.events), "audience_id": audience, "size": known.size}
-    values = await _values(call, before | changes)
+    values = await _values(call, before | changes) if changes else {}
     await call.state.journal.write(
         lambda cn: hooks.update(cn, known.id, values | {"status": status}, call.now)
     )
