@@ -12,6 +12,7 @@ from retag.formats import EVENT_FORMATS
 from retag.store import raw
 from shop import running
 from test_api_exports import filled
+from test_api_visitors import checkout
 from test_kept_exports import settled
 
 
@@ -111,4 +112,28 @@ async def test_kept_events_are_deleted_when_anybody_goes(tmp_path):
         await shop.ask("DELETE", "/visitors/ann@mail.example")
         name = first.headers["retag-export-id"]
         await settled(lambda: shop.state.kept.bytes_of(name) is None)
+        assert (await shop.client.get(again)).status_code == 410
+
+
+async def test_as_of_alone_names_the_same_events(tmp_path):
+    """Whatever has come since; and a span that ends later than it ends with it."""
+    async with running(tmp_path) as shop:
+        await filled(shop, "ann", "bob")
+        for span in ("", f"to={int(time.time() * 1000) + 1_000_000}"):
+            url = f"{shop.v5}/events/export?{span}"
+            first = await shop.client.get(url)
+            await shop.send(checkout(f"cleo{len(span)}@mail.example"))
+            again = await shop.client.get(f"{url}&as_of={first.headers['retag-as-of']}")
+            assert (again.status_code, again.content) == (200, first.content)
+
+
+async def test_kept_events_are_not_given_out_before_they_are_deleted(tmp_path):
+    """From the answer to the objection on."""
+    async with running(tmp_path) as shop:
+        await filled(shop, "ann", "bob")
+        await shop.state.kept.ticker.close()
+        url = f"{shop.v5}/events/export?from=0&to={int(time.time() * 1000)}"
+        first = await shop.client.get(url)
+        await shop.ask("DELETE", "/visitors/ann@mail.example")
+        again = f"{url}&as_of={first.headers['retag-as-of']}"
         assert (await shop.client.get(again)).status_code == 410

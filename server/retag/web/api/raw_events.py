@@ -9,7 +9,8 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from retag import errors
-from retag.press.asking import events_job, title
+from retag.press.asking import check, events_job, title
+from retag.store import members
 from retag.web.api.call import Call, Row
 from retag.web.api.delivering import deliver
 from retag.web.api.exports import ACCOUNT, SCOPE, asked
@@ -17,14 +18,24 @@ from retag.windows import DAY
 
 
 async def export(call: Call) -> Response:
-    """Events that arrived from `from` until before `to`, UTC ms; the last day without them."""
-    span = _time(call, "from", call.now - DAY), _time(call, "to", call.now)
-    wanted, kept = asked(call, "ndjson"), call.state.kept
+    """Events that arrived from `from` until before `to`, UTC ms, and the as_of; the last day without."""
+    wanted = asked(call, "ndjson")
+    at = members.parse(wanted.as_of, call.now).instant if wanted.as_of else call.now
+    span = _time(call, "from", at - DAY), min(_time(call, "to", at), at)
     job = await events_job(call.state.reader, call.account, span, wanted, call.now)
-    name = job.manifest.export_id
-    if wanted.as_of and name not in kept.press.runs and kept.bytes_of(name) is None:
-        raise errors.Gone("This export is no longer kept: take it again without as_of.")
+    if wanted.as_of:
+        await _check(call, job.manifest.export_id)
     return await deliver(call, job, title(job))
+
+
+async def _check(call: Call, name: str) -> None:
+    """Gone unless the same bytes can be given again."""
+    kept = call.state.kept
+    run = kept.press.runs.get(name)
+    if run is not None:
+        await check(call.state.reader, run.job)
+    elif not await kept.whole(name):
+        raise errors.Gone("This export is no longer kept: take it again without as_of.")
 
 
 def _time(call: Call, name: str, default: int) -> int:
