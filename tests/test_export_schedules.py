@@ -356,6 +356,7 @@ async def test_removed_audience_fails_its_schedule(tmp_path):
         ({"compress": "rar"}, "compress"),
         ({"file": "../up.csv"}, "file"),
         ({"file": ".hidden"}, "file"),
+        ({"file": "a.csv.manifest.json"}, "file"),
         ({"file": "a.csv", "delta": True}, "file"),
         ({"audience_id": "x"}, "audience_id"),
     ],

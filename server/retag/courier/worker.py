@@ -19,6 +19,8 @@ from retag.courier.places import CHUNK, Allowed, Place, place
 NICENESS = 10
 CALLED_OFF = 143
 LONGEST_FAULT = 300
+MANIFEST = ".manifest.json"
+"""How the name of a file's manifest ends."""
 
 
 class Parcel(msgspec.Struct):
@@ -65,7 +67,7 @@ def _one(where: Place, parcel: Parcel) -> dict[str, Any]:
         where.put(file, size, parcel.name)
     about = parcel.about | {"file": parcel.name, "bytes": size, "file_sha256": digest}
     told = msgspec.json.format(msgspec.json.encode(about)) + b"\n"
-    where.put(io.BytesIO(told), len(told), f"{parcel.name}.manifest.json")
+    where.put(io.BytesIO(told), len(told), parcel.name + MANIFEST)
     return about
 
 

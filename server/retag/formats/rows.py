@@ -19,8 +19,8 @@ MORE: Mapping[str, int] = {
 """Further columns of files that choose theirs: the latest identifier of the kind, a SHA-256 or a click id."""
 SHA256, MD5 = 32, 16
 """Lengths of digests in bytes."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets take for the beginning of a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What spreadsheets take for the beginning of a formula, some of them in full width too (https://owasp.org/www-community/attacks/CSV_Injection)."""
 
 Row = tuple[Any, ...]
 """`(visitor, since, until, last)`, UTC ms, until windows.EVER when the membership does not lapse; a delta's

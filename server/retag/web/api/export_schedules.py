@@ -10,6 +10,7 @@ import msgspec
 
 from retag import errors
 from retag.courier.places import STEP, place
+from retag.courier.worker import MANIFEST
 from retag.formats import FORMATS
 from retag.press.asking import columns, usable
 from retag.press.codecs import CODECS
@@ -202,8 +203,10 @@ def _values(call: Call, wanted: dict[str, Any]) -> dict[str, Any]:
             raise errors.Invalid("compress", f"must be one of {', '.join(CODECS)}")
         CODECS[wanted["compress"]].open()
     place(wanted["destination"], courier.allowed(call.state.settings))
-    if file is not None and not STEP.fullmatch(file):
-        raise errors.Invalid("file", "must be a name of 1 to 100 letters, digits, spaces, - _ . and =")
+    if file is not None and (not STEP.fullmatch(file) or file.endswith(MANIFEST)):
+        raise errors.Invalid(
+            "file", f"must be a name of 1 to 100 letters, digits, spaces, - _ . and =, not in {MANIFEST}"
+        )
     if file is not None and wanted["delta"]:
         raise errors.Invalid("file", "does not go with delta: changes not yet fetched would be replaced")
     asked = {name: wanted[name] for name in ("format", "fields", "compress", "spreadsheet")}
@@ -232,10 +235,9 @@ def _next(values: dict[str, Any], now: int) -> int:
 
 
 def _check_alone(cn: sqlite3.Connection, schedule_id: int, values: dict[str, Any]) -> None:
-    sql = "SELECT id FROM export_schedule WHERE destination = ? AND file = ? AND id <> ?"
-    row = cn.execute(sql, (values["destination"], values["file"], schedule_id)).fetchone()
-    if row:
-        raise errors.Conflict(f"Schedule {row[0]} already writes this file: give another `file`.")
+    sql = "SELECT 1 FROM export_schedule WHERE destination = ? AND file = ? AND id <> ?"
+    if cn.execute(sql, (values["destination"], values["file"], schedule_id)).fetchone():
+        raise errors.Conflict("Another schedule already writes this file: give another `file`.")
 
 
 async def find(call: Call, schedule_id: int) -> schedules.Schedule:
