@@ -6,7 +6,7 @@ import pytest
 
 from retag.errors import Invalid
 from retag.rules import Book, Fact, echo, parse
-from retag.windows import DAY, EVER, MINUTE, NEVER, Window, either
+from retag.windows import DAY, EVER, MINUTE, NEVER, NOTHING, Window, either
 
 T = 1_700_000_000_000
 
@@ -100,10 +100,10 @@ def test_since_survives_renewal_and_ends_with_a_gap():
 
 def test_windows_join():
     """Any of them is the stretch that closes last; nothing joined is never."""
-    one, two, three = Window(0, 10), Window(5, 20), Window(30, 40)
-    assert either([one, two]) == Window(0, 20)
+    one, two, three = (0, 10), (5, 20), (30, 40)
+    assert either([one, two]) == (0, 20)
     assert either([one, two, three]) == three
-    assert either([NEVER]) is either([]) is NEVER
+    assert either([NOTHING]) is either([]) is NOTHING
 
 
 def test_list_clauses_hold_while_listed():
@@ -379,15 +379,67 @@ def test_the_book_finds_the_clauses_that_an_event_can_touch():
             4: parse("ENGAGEMENT", {"pin_id": "1"}),
         }
     )
-    found = {name: [(key, i) for key, i, _ in book.touching(name)] for name in ("checkout", "save", "other")}
+    found = {
+        name: [(key, i) for key, i, _ in book.shelf(name).touching("")]
+        for name in ("checkout", "save", "other")
+    }
     assert found == {"checkout": [(1, 0), (2, 1), (3, 0)], "save": [(3, 0), (4, 0)], "other": [(3, 0)]}
-    assert [book.needs_data(name) for name in ("checkout", "addtocart", "save", "other")] == [
+    assert [book.shelf(name).needs_data for name in ("checkout", "addtocart", "save", "other")] == [
         True,
         False,
         True,
         False,
     ]
     assert [key for key, _, _ in book.matching(fact(name="save"))] == [3]
+
+
+@pytest.mark.parametrize(
+    ("operators", "parts"),
+    [
+        ({"contains": "/sale/"}, ("sale",)),
+        ({"contains": ["/sale/", "/new in/"]}, ("sale", "new in")),
+        ({"contains": "/sale/", "not_contains": "/shoes/"}, ("sale",)),
+        ({"contains": ["/sale/", "sale"]}, ()),
+        ({"contains": "/sale/shoes/"}, ()),
+        ({"contains": "//"}, ()),
+        ({"contains": "/"}, ()),
+        ({"starts_with": "/sale/"}, ()),
+        ("/sale/", ()),
+    ],
+)
+def test_the_book_knows_clauses_by_the_parts_of_an_address(operators, parts):
+    """Only where every operand is one whole part: whoever holds then has one of them."""
+    part = clause(event="pagevisit", url=operators)
+    assert part.parts == parts
+
+
+def test_the_book_finds_by_the_parts_of_an_address_what_asking_every_clause_finds():
+    """In the same order, each once, whatever the address: relative, without a path, a part twice or last."""
+    urls = [
+        {"contains": "/sale/"},
+        {"contains": ["/new/", "/sale/"]},
+        {"contains": "sale"},
+        {"contains": "/shop.example/", "starts_with": "https:"},
+        {"not_contains": "/sale/"},
+    ]
+    rules = {i: parse("VISITOR", {"event": "pagevisit", "url": url}) for i, url in enumerate([*urls, *urls])}
+    rules[99] = parse("VISITOR", {"event": "pagevisit", "none": [{"url": {"contains": "/new/"}}]})
+    book, found = Book(rules), []
+    for url in (
+        "",
+        "/sale/",
+        "/sale",
+        "https://shop.example/sale/new/sale/x",
+        "https://shop.example",
+        "a/new/",
+    ):
+        one = fact(name="pagevisit", url=url)
+        asked = [
+            (key, i, c) for key, rule in rules.items() for i, c in enumerate(rule.clauses) if c.matches(one)
+        ]
+        assert book.matching(one) == asked, url
+        found.append(len(asked))
+    assert len(set(found)) > 3
 
 
 def test_a_plain_clause_matches_in_under_a_microsecond():

@@ -58,7 +58,7 @@ def _advance(cn: sqlite3.Connection, desk: Desk, batch: list[settle.Entry], now:
         touches = touches_of(desk, [(one.event, one.visitor) for one in settled if not one.standing])
         touches += matching.touches(desk, matches, now)
         if desk.graves.opted_out:
-            touches = [one for one in touches if one.pair[1] not in desk.graves.opted_out]
+            touches = [one for one in touches if one[0][1] not in desk.graves.opted_out]
         _apply(cn, desk, touches, now)
     if not moves:
         return len(batch)
@@ -95,6 +95,8 @@ def _settle(
     settled = []
     for one in batch:
         settled.append(one)
+        if not (one.key or one.order or one.event.people):
+            continue
         identifiers = shown.get(one.seq, [])
         if one.seq in strangers:
             _find_owner(one, identifiers, showings)
@@ -136,9 +138,9 @@ def _find_owner(one: settle.Entry, identifiers: list[showing.Identifier], showin
 
 def _apply(cn: sqlite3.Connection, desk: Desk, touches: list[Touch], now: int) -> None:
     """The rules' memories and windows after these matches."""
-    marks = marking.load(cn, {touch.pair for touch in touches}, desk.builds)
-    for touch in touches:
-        match(touch.rule, marks[touch.pair], touch.place, touch.time, touch.value)
+    marks = marking.load(cn, {touch[0] for touch in touches}, desk.builds)
+    for pair, rule, place, time, value in touches:
+        match(rule, marks[pair], place, time, value)
     replay.date_back(cn, marks, desk.builds)
     _save(cn, marks, desk.builds, now)
 
@@ -161,19 +163,21 @@ def touches_of(desk: Desk, counted: Iterable[tuple[Event, bytes]]) -> list[Touch
     found: list[Touch] = []
     for event, visitor in counted:
         book = desk.books.get(event.account)
-        rows = book.touching(event.name) if book else ()
-        if not rows or book is None:
+        if book is None:
             continue
-        data = decode(event.data) if event.data and book.needs_data(event.name) else {}
-        fact = fact_of(event, data)
+        shelf = book.shelf(event.name)
+        rows = shelf.touching(event.url)
+        if not rows:
+            continue
+        fact = fact_of(event, decode(event.data) if shelf.needs_data and event.data else {})
         for build, place, clause in rows:
-            # The book knows the name already, so this is clause.matches without its first half.
+            # The shelf knows the name already, so this is clause.matches without its first half.
             for check in clause.checks:
                 if not check(fact):
                     break
             else:
-                value = clause.value(fact) if clause.needs_data else 0.0
-                found.append(Touch((build, visitor), book.rules[build], place, event.time, value))
+                value = clause.value(fact) if clause.sums else 0.0
+                found.append(((build, visitor), book.rules[build], place, event.time, value))
     return found
 
 

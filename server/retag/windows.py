@@ -7,6 +7,7 @@ happens. So intersections and unions are again one window, and one indexed compa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 import msgspec
 
@@ -33,20 +34,30 @@ class Window(msgspec.Struct, frozen=True, gc=False, order=True):
 
 NEVER = Window(EVER, EVER)
 
+Span = tuple[int, int]
+"""A window as the fold reckons with it, some millions of times a minute: `(opens, closes)`."""
+NOTHING: Span = (EVER, EVER)
+_closing = itemgetter(1)
+
+
+def window(span: Span) -> Window:
+    """NEVER when the span is empty."""
+    return Window(*span) if span[0] < span[1] else NEVER
+
 
 def after(start: int, span: int) -> int:
     """The instant `span` ms after `start`; EVER when the span is endless."""
     return EVER if span >= EVER else start + span
 
 
-def either(windows: Iterable[Window]) -> Window:
-    """The unbroken stretch, during which at least one holds, that closes last; NEVER for none of them."""
-    latest = [w for w in windows if w.opens < w.closes]
+def either(spans: Iterable[Span]) -> Span:
+    """The unbroken stretch, during which at least one holds, that closes last; NOTHING for none of them."""
+    latest = [span for span in spans if span[0] < span[1]]
     if len(latest) <= 1:
-        return latest[0] if latest else NEVER
-    latest.sort(key=lambda w: w.closes, reverse=True)
-    opens, closes = latest[0].opens, latest[0].closes
-    for window in latest:
-        if window.closes >= opens:
-            opens = min(opens, window.opens)
-    return Window(opens, closes)
+        return latest[0] if latest else NOTHING
+    latest.sort(key=_closing, reverse=True)
+    opens, closes = latest[0]
+    for begins, ends in latest:
+        if ends >= opens:
+            opens = min(opens, begins)
+    return opens, closes

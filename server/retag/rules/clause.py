@@ -9,7 +9,7 @@ import msgspec
 
 from retag.rules.fact import Fact
 from retag.rules.memory import Memory, Recall, Standing
-from retag.windows import Window
+from retag.windows import Window, window
 
 Check = Callable[[Fact], bool]
 
@@ -21,7 +21,8 @@ class Clause(msgspec.Struct, frozen=True):
 
     `names` are the event names that it can match (None: any), `list_id` the customer list or `seeds` the seed
     audiences when others decide it (then no event matches), `raw` the clause as the API shows it, `group` the
-    part of the rule that it stands in: `rule` (the top-level fields), `any`, `all` or `none`.
+    part of the rule that it stands in: `rule` (the top-level fields), `any`, `all` or `none`. `parts`: the
+    address of whatever matches has one of these between two slashes; nothing is known where there are none.
     """
 
     group: str
@@ -31,6 +32,8 @@ class Clause(msgspec.Struct, frozen=True):
     names: frozenset[str] | None = None
     checks: tuple[Check, ...] = ()
     needs_data: bool = False
+    sums: bool = False
+    parts: tuple[str, ...] = ()
     list_id: int | None = None
     seeds: tuple[int, ...] = ()
 
@@ -61,4 +64,4 @@ class Clause(msgspec.Struct, frozen=True):
         return self.recall.merge(one, other)
 
     def window(self, memory: Memory) -> Window:
-        return self.recall.window(memory)
+        return window(self.recall.span(memory))

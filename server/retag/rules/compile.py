@@ -7,7 +7,16 @@ from typing import Any
 
 from retag import events
 from retag.rules.clause import ENGAGEMENT, EVENT, LIST, SEED, Check, Clause
-from retag.rules.conditions import Operators, on_codes, on_domain, on_field, on_item, on_link, on_page
+from retag.rules.conditions import (
+    Operators,
+    on_codes,
+    on_domain,
+    on_field,
+    on_item,
+    on_link,
+    on_page,
+    url_parts,
+)
 from retag.rules.fields import DEFAULT_DAYS, ENGAGEMENTS, OF_ENGAGEMENT, OF_LIST, OF_SEED
 from retag.rules.language import GROUPS, canonical
 from retag.rules.memory import Recall, Standing
@@ -70,6 +79,8 @@ def _compile(group: str, fields: dict[str, Any], default: str = EVENT) -> Clause
         names=_names(kind, fields),
         checks=tuple(filters),
         needs_data=_needs_data(kind, fields),
+        sums="min_value" in fields,
+        parts=() if kind == ENGAGEMENT else url_parts(_operators(fields.get("url", {}))),
     )
 
 

@@ -42,6 +42,16 @@ def on_page(operators: Operators) -> Check:
     return lambda fact: test(fact.url)
 
 
+def url_parts(operators: Operators) -> tuple[str, ...]:
+    """`a` and `b` of `{"contains": ["/a/", "/b/"]}`: whoever holds has one of them between two slashes.
+
+    None where some operand is not of this form, for then a page may match without.
+    """
+    parts = [text(operand) for operand in operators.get("contains", ())]
+    whole = all(len(one) > 2 and one == f"/{one.strip('/')}/" and one.count("/") == 2 for one in parts)
+    return tuple(dict.fromkeys(one.strip("/") for one in parts)) if whole else ()
+
+
 def on_link(operators: Operators) -> Check:
     """The pin's or product's link, else the page."""
     test = tests(operators)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from retag.windows import EVER, NEVER, Window, after
+from retag.windows import EVER, NOTHING, Span, after
 
 Memory = list[list[float]]
 """`[[time: int ms, value: float], …]`, newest first."""
@@ -32,8 +32,13 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
 
     def add(self, memory: Memory, time: int, value: float) -> Memory:
         """The memory with one more match. Unchanged (the same list) when the match adds nothing."""
-        if self.count == 1 and self.total is None:
-            return memory if memory and memory[0][0] >= time else [[time, 0]]
+        if self.total is None and not (memory and memory[0][0] >= time):
+            if self.count == 1:
+                return [[time, 0]]
+            served = time - self.retention
+            return [[time, 0], *(pair for pair in memory[: self.count - 1] if pair[0] > served)]
+        if self.plain:
+            return memory
         return self.merge(memory, [[time, value if self.total is not None else 0]])
 
     def merge(self, one: Memory, other: Memory) -> Memory:
@@ -41,20 +46,20 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
         merged = self._trim(sorted(one + other, key=_newest_first))
         return one if merged == one else merged
 
-    def window(self, memory: Memory) -> Window:
+    def span(self, memory: Memory) -> Span:
         """From the newest match until the first instant at which too few of them are left."""
-        if not memory:
-            return NEVER
-        if self.count == 1 and self.total is None and self.retention > 0:
-            newest = int(memory[0][0])
-            return Window(newest, after(newest, self.retention))
+        if self.total is None:
+            return self._until(memory, memory[self.count - 1]) if len(memory) >= self.count else NOTHING
         found, total = 0, 0.0
-        for time, value in memory:
-            found, total = found + 1, total + value
+        for pair in memory:
+            found, total = found + 1, total + pair[1]
             if self._enough(found, total):
-                window = Window(int(memory[0][0]), after(int(time), self.retention))
-                return NEVER if window.empty else window
-        return NEVER
+                return self._until(memory, pair)
+        return NOTHING
+
+    def _until(self, memory: Memory, needed: list[float]) -> Span:
+        opens, closes = int(memory[0][0]), after(int(needed[0]), self.retention)
+        return (opens, closes) if opens < closes else NOTHING
 
     def _enough(self, found: int, total: float) -> bool:
         # Sums of money in floats: 0.7 + 0.1 must reach 0.8.
@@ -87,8 +92,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     def merge(self, one: Memory, other: Memory) -> Memory:
         return one if not other or (one and one[0][0] <= other[0][0]) else other
 
-    def window(self, memory: Memory) -> Window:
-        return Window(int(memory[0][0]), EVER) if memory else NEVER
+    def span(self, memory: Memory) -> Span:
+        return (int(memory[0][0]), EVER) if memory else NOTHING
 
 
 def _newest_first(pair: list[float]) -> tuple[float, float]:

@@ -8,15 +8,16 @@ unequal to everything and contains nothing. Numbers compare as numbers, text exa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import ge, gt, le, lt
 from typing import Any
 
 Test = Callable[[Any], bool]
 
 ORDER: Mapping[str, Callable[[float, float], bool]] = {
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
+    ">": gt,
+    ">=": ge,
+    "<": lt,
+    "<=": le,
 }
 FIELD_OPERATORS = ("=", "!=", *ORDER, "contains", "in")
 URL_OPERATORS = ("=", "!=", "contains", "not_contains", "starts_with")
@@ -60,7 +61,7 @@ def _test(operator: str, operands: list[Any]) -> Test:
         wanted = _test(_NEGATED[operator], operands)
         return lambda value: not wanted(value)
     if operator in ORDER:
-        return _spread(_ordered(operator, number(operands[0]) or 0.0))
+        return _ordered(operator, number(operands[0]) or 0.0)
     if operator in ("=", "in"):
         return _spread(_equal(operands))
     parts = tuple(text(operand) for operand in operands)
@@ -87,9 +88,16 @@ def _spread(scalar: Test) -> Test:
 def _ordered(operator: str, bound: float) -> Test:
     compare = ORDER[operator]
 
-    def ordered(value: Any) -> bool:
+    def one(value: Any) -> bool:
         found = number(value)
         return found is not None and compare(found, bound)
+
+    some = _spread(one)
+
+    def ordered(value: Any) -> bool:
+        if type(value) is float:  # as most amounts are, and finite as `number` wants it
+            return compare(value, bound) and value - value == 0
+        return some(value)
 
     return ordered
 

@@ -14,7 +14,7 @@ import msgspec
 
 from retag.rules.clause import Clause
 from retag.rules.memory import Memory
-from retag.windows import EVER, NEVER, Window, either
+from retag.windows import EVER, NOTHING, Span, Window, either, window
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -39,27 +39,30 @@ class Rule(msgspec.Struct, frozen=True):
         `held` is the window before: an unbroken membership keeps its opening, which the bounded memories no
         longer know.
         """
+        return window(self.span(memories, (held.opens, held.closes) if held else NOTHING))
+
+    def span(self, memories: Sequence[Memory], held: Span) -> Span:
+        """The same as `(opens, closes)`; `held` is NOTHING for no window before."""
         clauses = self.clauses
         opens, closes = -EVER, EVER
         for i in self.must:
-            one = clauses[i].recall.window(memories[i])
-            opens, closes = max(opens, one.opens), min(closes, one.closes)
+            begins, ends = clauses[i].recall.span(memories[i])
+            opens, closes = begins if begins > opens else opens, ends if ends < closes else closes
         if self.any_ and opens < closes:
-            some = either([clauses[i].recall.window(memories[i]) for i in self.any_])
-            opens, closes = max(opens, some.opens), min(closes, some.closes)
+            begins, ends = either([clauses[i].recall.span(memories[i]) for i in self.any_])
+            opens, closes = max(opens, begins), min(closes, ends)
         if opens >= closes:
-            return NEVER
-        if held is not None and held.opens < opens <= held.closes:
-            opens = held.opens
-        if self.none and held is not None and opens < held.opens < held.closes:
-            # What excluded them until then may be forgotten by now.
-            opens = held.opens
+            return NOTHING
+        before, until = held
+        if before < opens <= until or (self.none and opens < before < until):
+            # An unbroken membership, or what excluded them until then may be forgotten by now.
+            opens = before
         for i in self.none:
             if memories[i]:
-                one = clauses[i].recall.window(memories[i])
-                if one.opens < one.closes:
-                    opens = max(opens, one.closes)
-        return Window(opens, closes) if opens < closes else NEVER
+                begins, ends = clauses[i].recall.span(memories[i])
+                if opens < ends and begins < ends:
+                    opens = ends
+        return (opens, closes) if opens < closes else NOTHING
 
     def last(self, memories: Sequence[Memory]) -> int:
         """The latest match of the clauses that must or may hold, UTC ms; 0 when there is none."""

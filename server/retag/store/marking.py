@@ -35,15 +35,14 @@ class Marks(dict[Pair, Mark]):
 
 def load(cn: sqlite3.Connection, pairs: Iterable[Pair], builds: Mapping[int, Live]) -> Marks:
     """The marks of these, a new one where there is none."""
-    marks = Marks({pair: Mark() for pair in pairs})
-    plain = plain_of(builds)
-    _load_windows(cn, marks, sorted(pair for pair in marks if pair[0] in plain))
-    places = {(visitor, build // PART) for build, visitor in marks if build not in plain}
+    marks, plain = Marks(), plain_of(builds)
+    wanted = {pair: (pair[1], pair[0] // PART) for pair in pairs}
+    places = {place for (build, _), place in wanted.items() if build not in plain}
     known = marks.remembered = load_remembered(cn, sorted(places))
-    for build, visitor in marks:
-        rows = known.get((visitor, build // PART))
-        if rows and (kept := rows.get(build)):
-            marks[build, visitor] = unpack(kept)
+    for pair, place in wanted.items():
+        kept = known[place].get(pair[0]) if place in known else None
+        marks[pair] = Mark() if kept is None else unpack(kept)
+    _load_windows(cn, marks, sorted(pair for pair in marks if pair[0] in plain))
     return marks
 
 
@@ -79,7 +78,7 @@ def save(cn: sqlite3.Connection, marks: Marks, builds: Mapping[int, Live], now: 
     """Store what changed; returns the transitions due, of the builds that answer."""
     dirty = [(pair, mark) for pair, mark in marks.items() if mark.dirty]
     save_remembered(cn, _remember(marks, dirty, builds))
-    moved = [(pair, mark) for pair, mark in dirty if (mark.opens, mark.closes, mark.last) != mark.was]
+    moved = [one for one in dirty if (one[1].opens, one[1].closes, one[1].last) != one[1].was]
     _save_windows(cn, moved)
     changes, soon, shifts = [], now + SOON, shifts_of(cn)
     for pair, mark in moved:
@@ -102,11 +101,13 @@ def _remember(
         if build in plain:
             continue
         place = visitor, build // PART
-        kept = touched[place] = marks.remembered.setdefault(place, {})
-        if mark.empty:
-            kept.pop(build, None)
-        else:
+        kept = touched.get(place)
+        if kept is None:
+            kept = touched[place] = marks.remembered.setdefault(place, {})
+        if mark.last or not mark.empty:
             kept[build] = packed(mark.last, mark.memories, mark.opens, mark.closes)
+        else:
+            kept.pop(build, None)
     return touched
 
 

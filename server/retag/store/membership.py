@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from retag.rules import Fact, Memory, Rule
-from retag.windows import EVER, Window, after
+from retag.windows import EVER, NOTHING, after
 
 MARGIN = 5000
 """ms by which readers' clocks may differ from the writer's: who lapses this soon counts as lapsed."""
@@ -39,7 +39,7 @@ class Mark(msgspec.Struct, gc=False):
     @property
     def empty(self) -> bool:
         """Whether nothing is remembered, so that no row is needed."""
-        return self.opens >= self.closes and not self.last and not any(self.memories or ())
+        return not self.last and self.opens >= self.closes and not any(self.memories or ())
 
 
 def match_plain(mark: Mark, time: int, retention: int) -> None:
@@ -58,12 +58,13 @@ def match_plain(mark: Mark, time: int, retention: int) -> None:
 
 def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
     """One more match of clause `place`."""
-    clause = rule.clauses[place]
-    recall = clause.recall
-    if len(rule.clauses) == 1 and recall.plain:
-        match_plain(mark, time, recall.retention)
-        return
-    memories = mark.memories = mark.memories or rule.nothing()
+    recall = rule.clauses[place].recall
+    memories = mark.memories
+    if memories is None:
+        if len(rule.clauses) == 1 and recall.plain:
+            match_plain(mark, time, recall.retention)
+            return
+        memories = mark.memories = rule.nothing()
     for memory in memories:
         if memory and time < memory[0][0]:
             mark.late = True
@@ -73,26 +74,24 @@ def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
         return
     memories[place] = found
     mark.dirty = True
-    held = Window(mark.opens, mark.closes) if mark.opens < mark.closes else None
+    held = mark.opens < mark.closes
     if place not in rule.none:
         mark.last = max(mark.last, time)
-    elif held is None:
+    elif not held:
         # One more reason to be out lets nobody in. Most matches are such: each purchase, for each exclusion.
         return
-    window = rule.window(memories, held)
-    if window.empty and held is not None and held.closes <= time:
+    opens, closes = rule.span(memories, (mark.opens, mark.closes) if held else NOTHING)
+    if opens >= closes and held and mark.closes <= time:
         # It had lapsed by then, and stays as it was: another match of this very instant may carry it on.
         return
-    mark.opens, mark.closes = window.opens, window.closes
+    mark.opens, mark.closes = opens, closes
 
 
 def settle(rule: Rule, mark: Mark) -> None:
     """The window that the memories give now."""
     memories = mark.memories or rule.nothing()
-    held = Window(mark.opens, mark.closes) if mark.opens < mark.closes else None
-    window = rule.window(memories, held)
-    mark.opens, mark.closes, mark.last = window.opens, window.closes, rule.last(memories)
-    mark.dirty = True
+    mark.opens, mark.closes = rule.span(memories, (mark.opens, mark.closes))
+    mark.last, mark.dirty = rule.last(memories), True
 
 
 def clip(opens: int, closes: int, now: int) -> tuple[int, int] | None:
@@ -107,14 +106,8 @@ def changed(mark: Mark, now: int) -> bool:
     return clip(mark.opens, mark.closes, now) != clip(opens, closes, now)
 
 
-class Touch(msgspec.Struct, frozen=True, gc=False):
-    """One event matched one clause of one build."""
-
-    pair: Pair
-    rule: Rule
-    place: int
-    time: int
-    value: float
+Touch = tuple[Pair, Rule, int, int, float]
+"""One event matched one clause of one build: `(pair, rule, place of the clause, time, value)`."""
 
 
 def fact_of(event: object, data: dict[str, object]) -> Fact:

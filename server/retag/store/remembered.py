@@ -12,6 +12,7 @@ import msgspec
 
 from retag.rules import Memory
 from retag.store.membership import Mark
+from retag.windows import EVER
 
 Packed = Any
 """A mark: msgspec.Raw as it was stored, or a tuple as it is now."""
@@ -21,8 +22,8 @@ Place = tuple[bytes, int]
 """`(visitor, part)`: a row has the builds of one part, so that it does not grow with the number of rules."""
 PART = 32
 
-encode = msgspec.msgpack.encode
-decode = msgspec.msgpack.decode  # not as floats: a time stays whole
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode  # not as floats: a time stays whole
 read = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
 
 
@@ -35,12 +36,9 @@ def packed(last: int, memories: list[Memory] | None, opens: int, closes: int) ->
 
 def unpack(kept: Packed) -> Mark:
     """The mark again; its window is also the one before."""
-    last, memories, *window = decode(kept) if isinstance(kept, msgspec.Raw) else kept
-    mark = Mark(last=last, memories=memories or None)
-    if window:
-        mark.opens, mark.closes = window
-    mark.was = (mark.opens, mark.closes, last)
-    return mark
+    found = decode(kept) if isinstance(kept, msgspec.Raw) else kept
+    last, memories, opens, closes = found if len(found) == 4 else (*found, EVER, EVER)
+    return Mark(opens, closes, last, memories or None, (opens, closes, last))
 
 
 class Gathering:
