@@ -104,6 +104,29 @@ async def test_close_drains_and_folds(tmp_path):
         await one.append([event()])
 
 
+async def test_what_is_handed_over_while_it_closes_is_stored(tmp_path):
+    """The writer has found nothing to do; before it looks whether to end, an event and the end arrive."""
+    async with running(tmp_path / "a.db") as one:
+        looked, go_on = threading.Event(), threading.Event()
+        inner = one._fold_due
+
+        def late():
+            looked.set()
+            return inner() or (go_on.wait(30) and False)
+
+        one._fold_due = late
+        one._bell.set()
+        await asyncio.to_thread(looked.wait, 30)
+        waiting = asyncio.ensure_future(one.append([event(event_id="late")]))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(one.close())
+        await asyncio.sleep(0)
+        go_on.set()
+        async with asyncio.timeout(30):
+            await asyncio.gather(waiting, closing)
+    assert stored(tmp_path / "a.db") == ["late"]
+
+
 async def test_fold_follows_without_being_asked(tmp_path):
     """Within a second of the acknowledgement, and the counts are told."""
     told = []
@@ -112,6 +135,17 @@ async def test_fold_follows_without_being_asked(tmp_path):
         await until(lambda: one.store.waiting()[0] == 0 and told)
         assert told[0].counts == {"counted": 1, "duplicate": 1}
         assert one.lag()[1:] == (0, 0)
+
+
+async def test_what_was_acknowledged_is_counted_when_it_is_settled(tmp_path, monkeypatch):
+    """The file knows before the loop is told: whoever asks for the figures waits for both."""
+    told = []
+    async with running(tmp_path / "a.db", on_folded=lambda folded: told.append(folded.events)) as one:
+        learn = one._pace.folded
+        monkeypatch.setattr(one._pace, "folded", lambda *took: (time.sleep(0.1), learn(*took)))
+        await one.append([event(event_id="1")])
+        await one.settled(30)
+        assert sum(told) == 1
 
 
 async def test_places_are_never_given_twice(tmp_path):

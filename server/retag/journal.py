@@ -32,6 +32,7 @@ log = logging.getLogger("retag.journal")
 MOST_IN_BATCH = 4096
 MOST_JOBS = 1000
 BACK_OFF_S = 0.25
+LOOK_S = 0.01
 CLOSE_S = 5.0
 """Folding goes on for so long at the end; what is left is folded at the next start."""
 EXIT_CODE = 74
@@ -96,6 +97,7 @@ class Journal:
         self._jobs: deque[Job] = deque()
         self._depth = 0
         self._taken = 0
+        self._folds = self._told = 0
         self._bell = threading.Event()
         self._asleep = False
         self._closing = False
@@ -171,6 +173,17 @@ class Journal:
             self._bell.set()
         return await waiter
 
+    async def settled(self, seconds: float) -> None:
+        """Return when `on_folded` has heard of all that was acknowledged by now, or after `seconds`."""
+        asked, folds = time.monotonic(), None
+        while time.monotonic() < asked + seconds:
+            waiting, since = self.store.waiting()
+            if folds is None and (not waiting or since > asked):
+                folds = self._folds
+            if folds is not None and self._told >= folds:
+                return
+            await asyncio.sleep(LOOK_S)
+
     def lag(self) -> tuple[int, int, int]:
         """`(age of the oldest uncommitted event ms, of the oldest unfolded ms, events queued)`."""
         oldest = self._in_hand
@@ -184,8 +197,8 @@ class Journal:
 
     async def close(self) -> None:
         """Refuse more, finish what is queued, fold, and close the store."""
-        self._closing = True
         self._hand_over()
+        self._closing = True
         self._last_fold = time.monotonic() + CLOSE_S
         self._bell.set()
         if self._thread.ident is not None:
@@ -200,7 +213,7 @@ class Journal:
             busy |= self._run_job()
             if busy:
                 continue
-            if self._closing:
+            if self._closing and not self._queue and not self._jobs:  # nothing comes any more
                 break
             self._guard(lambda: self.store.checkpoint(idle=True))
             self._sleep()
@@ -279,16 +292,22 @@ class Journal:
             return False
         most = 1 if self._sick else self._pace.most(since, time.monotonic() - self._heard > QUIET_S)
         started = time.perf_counter()
+        self._folds += 1
         try:
             folded = self._fold(most)
         except Exception as error:
+            self._folds -= 1
             return self._fold_failed(error)
         self._sick = False
         self._pace.folded(folded.events, time.perf_counter() - started)
         self._guard(lambda: self.store.checkpoint(idle=False))
-        if self._on_folded is not None:
-            self._tell(self._on_folded, folded)
+        self._tell(self._tell_folded, folded)
         return True
+
+    def _tell_folded(self, folded: Folded) -> None:
+        self._told += 1
+        if self._on_folded is not None:
+            self._on_folded(folded)
 
     def _fold(self, most: int) -> Folded:
         """A slice. An event that breaks even alone is settled without rules: it must not stop the rest."""

@@ -105,8 +105,8 @@ class SqliteStore:
 
     def append(self, events: Sequence[Event], apart: Sequence[Event]) -> None:
         """One transaction, on disk when it returns."""
-        self._begin()
         try:
+            self._begin()
             if events:
                 log.append(self._cn, "log", self._next, events)
             if apart:
@@ -179,8 +179,8 @@ class SqliteStore:
         if not durable:
             with self._lightly():
                 return self.write(job)
-        self._begin()
         try:
+            self._begin()
             result = job(self._cn)
             wipe = log.progress(self._cn, "wipe")
             self._commit()

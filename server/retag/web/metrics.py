@@ -5,7 +5,6 @@ A direct request from a loopback or private address needs no key; any other need
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Iterator
 from itertools import accumulate
@@ -24,7 +23,8 @@ from retag.web.arrivals import Arrivals
 from retag.web.health import Health
 from retag.web.tally import Tally
 
-SETTLE_S = 0.3
+SETTLE_S = 1.0
+"""What was acknowledged before the question is in the answer, unless settling it takes longer."""
 FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -97,15 +97,8 @@ class Metrics:
             await admit(request)
         except errors.RetagError as error:
             return refusal(error, {})
-        await self._settled()
+        await self.journal.settled(SETTLE_S)
         return Response(generate_latest(self.registry), headers={"content-type": FORMAT})
-
-    async def _settled(self) -> None:
-        """Let the fold settle what was acknowledged before the question, for SETTLE_S at most."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + SETTLE_S
-        while self.journal.store.waiting()[0] and loop.time() < until:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def admit(request: Request) -> None:
