@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import pathlib
+import sqlite3
+import threading
 import time
 from typing import Any
 
 import pytest
 
 from door import CHROME, standing
-from retag import errors
+from retag import devices, errors
 from retag.web import collect, cors
 
 SHOP = "https://shop.example"
@@ -215,6 +217,44 @@ async def test_a_full_journal_answers_503_and_when_to_come_again(tmp_path: pathl
         assert (answer.status_code, outcome(answer)) == (503, "overloaded=2")
         assert int(answer.headers["retry-after"]) >= 1
         assert "set-cookie" not in answer.headers
+
+
+async def test_an_objection_that_cannot_be_written_is_to_be_sent_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk keeps nobody waiting for an answer, and pretends nothing."""
+    async with standing(tmp_path) as shop:
+        cookie = {"cookie": (await shop.beacon()).headers["set-cookie"].partition(";")[0]}
+
+        def full(*_: object, **__: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(shop.state.store, "write", full)
+            answer = await shop.beacon(headers={**cookie, "sec-gpc": "1"})
+        assert (answer.status_code, outcome(answer)) == (503, "overloaded=1")
+        answer = await shop.beacon(headers={**cookie, "sec-gpc": "1"})
+        assert (answer.status_code, outcome(answer)) == (204, "opted_out=1")
+
+
+async def test_who_is_being_looked_up_when_it_stops_is_stored(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that has gone left its beacon here: the end waits for its user agent."""
+    go_on = threading.Event()
+
+    def slow(agent: str) -> devices.Device:
+        go_on.wait(30)
+        return devices.UNKNOWN
+
+    monkeypatch.setattr(devices, "classify", slow)
+    async with standing(tmp_path) as shop:
+        waiting = asyncio.ensure_future(shop.beacon(headers={"user-agent": "never seen"}))
+        while not shop.state.collect._meetings:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+    answer = await waiting
+    assert (answer.status_code, outcome(answer)) == (204, "accepted=1")
 
 
 async def test_a_short_disk_shuts_the_door_and_turns_readiness_red(tmp_path: pathlib.Path) -> None:

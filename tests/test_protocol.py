@@ -263,13 +263,70 @@ def test_a_chunked_flood_is_answered_and_ends(address: tuple[str, int]) -> None:
         assert dribble(connection, chunk, pause=0)
 
 
-def test_an_early_refusal_can_be_read(address: tuple[str, int]) -> None:
+@pytest.mark.parametrize("wish", [b"", b"Connection: close\r\n"])
+def test_an_early_refusal_can_be_read(address: tuple[str, int], wish: bytes) -> None:
     """One that sends a bounded body too much reads the 413, not a reset."""
     with connected(address) as connection:
-        connection.sendall(
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"a" * 1_000_000
-        )
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n" + wish + b"\r\n")
+        for _ in range(40):
+            send(connection, b"a" * 100_000)
         assert status_of(read_all(connection)) == 413
+
+
+class Flood:
+    """Answers every request with more than any buffer between us takes."""
+
+    SIZE = 24 << 20
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await Echo()(scope, receive, send)
+            return
+        headers = [(b"content-length", str(self.SIZE).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"a" * self.SIZE})
+
+
+@pytest.fixture
+def flood(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A server of long answers, whose connections do not rest for long."""
+    monkeypatch.setattr(protocol, "KEEP_ALIVE", 2.0)
+    monkeypatch.setattr(protocol, "SWEEP", 0.05)
+    with served(Flood()) as found:
+        yield found
+
+
+def test_who_has_read_a_long_answer_has_no_more_time_than_others(flood: tuple[str, int]) -> None:
+    """An answer that waited for its reader leaves a connection that ends like any other."""
+    with connected(flood) as connection:
+        connection.sendall(GET)
+        assert read_all(connection).count(b"a") >= Flood.SIZE
+
+
+def test_a_slow_reader_of_one_long_answer_is_not_cut(
+    flood: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it takes something: the deadline is for who takes nothing."""
+    monkeypatch.setattr(protocol, "STALLED", 1.0)
+    with connected(flood) as connection:
+        connection.sendall(CLOSE)
+        found = 0
+        for _ in range(12):
+            found += len(connection.recv(1 << 20))
+            time.sleep(0.2)
+        while part := connection.recv(1 << 20):
+            found += len(part)
+    assert found > Flood.SIZE
+
+
+def test_asking_more_does_not_excuse_from_reading(
+    flood: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes nothing is cut, whatever else it asks meanwhile."""
+    monkeypatch.setattr(protocol, "STALLED", SOON)
+    with connected(flood) as connection:
+        connection.sendall(GET)
+        assert dribble(connection, GET, pause=0.2)
 
 
 @pytest.mark.parametrize("reset", [False, True])

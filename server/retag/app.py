@@ -133,7 +133,7 @@ async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
     entropy = secrets.token_bytes(96)
     state.made = await state.journal.write(lambda cn: registry.begin(cn, time_ms(), entropy))
     compose_door(state, *await state.journal.write(registry_of))
-    stack.push_async_callback(state.collect.wishes.close)
+    stack.push_async_callback(state.collect.close)
     await state.tag_file.keep(state)
     upkeep = Upkeep(state.journal, days=settings.retention_days)
     upkeep.start()

@@ -9,6 +9,8 @@ the same door as an ASGI app, for any other server, awaits the body before anyth
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -23,6 +25,7 @@ from retag.web.answers import Answer, Answers
 from retag.web.arrivals import Arrivals
 from retag.web.entropy import Entropy
 from retag.web.gate import Gate, refused
+from retag.web.outcomes import outcome_line
 from retag.web.peers import Peers
 from retag.web.reading import Asked, Gone, gather, hit_of, read_body
 from retag.web.unseen import Unseen
@@ -34,7 +37,12 @@ LIMIT = 64 << 10
 PATHS = frozenset(("/v3/", "/user/", "/v3", "/user"))
 METHODS = frozenset(("GET", "POST"))
 UNCOMPRESSED = frozenset(("", "identity"))
+UNREAD = {400: "malformed", 414: "too_large", 429: "rate_limited", 431: "too_large", 500: "overloaded"}
+"""Outcomes of what was never read as events."""
+FAULT = "the server failed over it: its log says where"
+CLOSE_S = 1.0
 
+log = logging.getLogger("retag.door")
 Tell = Callable[[Answer], None]
 
 
@@ -76,6 +84,12 @@ class Collect:
 
     def hear(self, asked: Asked, body: bytes | None, tell: Tell) -> None:
         """One request, its body whole (None: beyond LIMIT). `tell` is called once its fate is on disk."""
+        try:
+            self._hear(asked, body, tell)
+        except Exception:
+            self.fail(tell)
+
+    def _hear(self, asked: Asked, body: bytes | None, tell: Tell) -> None:
         now = time.time_ns() // 1_000_000
         plain, rare = gather(asked.headers)
         client = self.peers.client(asked.peer, rare.get("x-forwarded-for", ""))
@@ -87,7 +101,7 @@ class Collect:
         if refusal is not None:
             self.settle(hit, refusal, tell)
         elif (agent := self.door.unclassified(hit)) is not None:
-            self.meet(agent, hit, tell)
+            self._spawn(self.meet(agent, hit, tell), tell)
         else:
             self.take(hit, tell)
 
@@ -96,7 +110,7 @@ class Collect:
         intake = self.gate.paced(self.door.take(hit, self.entropy.take()), hit.received)
         if intake.wish is not None and not obeyed:
             if not intake.wish.granted or not intake.events:
-                self.obey(intake.wish, hit, intake, tell)
+                self._spawn(self.obey(intake.wish, hit, intake, tell), tell)
                 return
             self.wishes.note(intake.wish)
         self.store(hit, intake, tell)
@@ -115,37 +129,53 @@ class Collect:
     def settle(self, hit: Hit, intake: Intake, tell: Tell, error: BaseException | None = None) -> None:
         """Every event's fate is known: count it, and say it."""
         outcomes = outcomes_of(intake, error)
+        answer = self.answers.give(hit, intake, outcomes)
         self.arrivals.note(hit.received, intake, outcomes)
-        tell(self.answers.give(hit, intake, outcomes))
+        tell(answer)
 
-    def meet(self, agent: str, hit: Hit, tell: Tell) -> None:
+    def turn_away(self, status: int, reason: str) -> bytes:
+        """A request that was never read as events: it counts as one."""
+        intake = refused(UNREAD[status], reason)
+        self.arrivals.note(time.time_ns() // 1_000_000, intake, intake.outcomes)
+        return outcome_line(intake.outcomes)
+
+    def fail(self, tell: Tell) -> None:
+        """An error that nobody foresaw: it is counted and answered too."""
+        log.exception("the door failed")
+        tell(Answer(500, [(b"content-length", b"0"), (b"retag-outcome", self.turn_away(500, FAULT))]))
+
+    async def meet(self, agent: str, hit: Hit, tell: Tell) -> None:
         """Look an unseen user agent up, off the loop, before its hit is taken; others do not wait."""
+        if await self.unseen.learn(agent):
+            self.take(hit, tell)
+        else:
+            self.settle(hit, refused("overloaded", "too many new user agents at once"), tell)
 
-        async def learn() -> None:
-            if await self.unseen.learn(agent):
-                self.take(hit, tell)
-            else:
-                self.settle(hit, refused("overloaded", "too many new user agents at once"), tell)
-
-        self._spawn(learn())
-
-    def obey(self, wish: Wish, hit: Hit, intake: Intake, tell: Tell) -> None:
+    async def obey(self, wish: Wish, hit: Hit, intake: Intake, tell: Tell) -> None:
         """Heed it before it is answered; what cannot be written is to be sent again."""
+        try:
+            await self.wishes.obey(wish)
+        except (errors.RetagError, sqlite3.Error) as error:
+            self.settle(hit, intake, tell, error)
+        else:
+            self.take(hit, tell, obeyed=True)
 
-        async def heed() -> None:
-            try:
-                await self.wishes.obey(wish)
-            except errors.RetagError as error:
-                self.settle(hit, intake, tell, error)
-            else:
-                self.take(hit, tell, obeyed=True)
-
-        self._spawn(heed())
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        meeting = asyncio.create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None], tell: Tell) -> None:
+        meeting = asyncio.create_task(self._guarded(work, tell))
         self._meetings.add(meeting)
         meeting.add_done_callback(self._meetings.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], tell: Tell) -> None:
+        try:
+            await work
+        except Exception:
+            self.fail(tell)
+
+    async def close(self) -> None:
+        """Take in who is still being looked up, before the journal closes."""
+        if self._meetings:
+            await asyncio.wait(self._meetings, timeout=CLOSE_S)
+        await self.wishes.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

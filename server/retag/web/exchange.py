@@ -7,7 +7,6 @@ hands it to the door as it is. `benchmarks/collect.py` says what that is worth.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,10 +18,7 @@ from retag.web.reading import Asked
 if TYPE_CHECKING:
     from retag.web.protocol import DoorProtocol
 
-log = logging.getLogger("retag.door")
 METHODS = frozenset((b"GET", b"POST"))
-UNUSUAL = frozenset((b"expect", b"upgrade"))
-FAILED = Answer(500, [(b"content-length", b"0"), (b"retag-outcome", b"overloaded=1")])
 
 
 class Door(Protocol):
@@ -34,26 +30,42 @@ class Door(Protocol):
     def hear(self, asked: Asked, body: bytes | None, tell: Callable[[Answer], None]) -> None:
         """One request, its body whole (None: beyond the limit); `tell` is called once, now or later."""
 
+    def turn_away(self, status: int, reason: str) -> bytes:
+        """A request that cannot be read: count it; what its answer's Retag-Outcome says."""
+
 
 class Exchange:
-    """In a connection's `cycle`, with what uvicorn asks of one: `keep_alive` and `response_complete`."""
+    """In a connection's `cycle`, with what uvicorn asks of one: `keep_alive` and `response_complete`.
 
-    __slots__ = ("asked", "body", "connection", "door", "heard", "keep_alive", "response_complete")
+    `more_body` is uvicorn's word too: whether the body is still to come.
+    """
+
+    __slots__ = (
+        "asked",
+        "body",
+        "connection",
+        "door",
+        "heard",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+    )
 
     def __init__(self, connection: DoorProtocol, door: Door, asked: Asked) -> None:
         self.connection = connection
         self.door = door
         self.asked = asked
-        self.body = b""
+        self.body: bytes | bytearray = b""
         self.heard = False
-        self.keep_alive = connection.parser.should_keep_alive()
+        self.keep_alive = lasting(connection)
+        self.more_body = True
         self.response_complete = False
 
     @classmethod
     def of(cls, connection: DoorProtocol, door: Door, path: str, query: bytes) -> Exchange | None:
         """The exchange that these headers begin; None when they ask for more than a short answer."""
         method = connection.parser.get_method()
-        if method not in METHODS or not UNUSUAL.isdisjoint(connection.named):
+        if method not in METHODS or b"expect" in connection.named or b"#" in query:
             return None
         peer = connection.client
         asked = Asked(
@@ -70,22 +82,23 @@ class Exchange:
         """More of the body; beyond the limit the door hears at once that there is too much."""
         if self.heard:
             return
-        self.body = self.body + body if self.body else body
+        if not self.body:
+            self.body = body
+        else:
+            self.body = self.body if isinstance(self.body, bytearray) else bytearray(self.body)
+            self.body += body
         if len(self.body) > self.door.limit:
             self._hear(None)
 
     def begin(self) -> None:
         """The body is whole."""
+        self.more_body = False
         if not self.heard:
-            self._hear(self.body)
+            self._hear(bytes(self.body))
 
     def _hear(self, body: bytes | None) -> None:
         self.heard = True
-        try:
-            self.door.hear(self.asked, body, self.answer)
-        except Exception:
-            log.exception("the door failed")
-            self.answer(FAILED)
+        self.door.hear(self.asked, body, self.answer)
 
     def answer(self, answer: Answer) -> None:
         """Write the answer, and be ready for the next request."""
@@ -93,10 +106,18 @@ class Exchange:
         if self.response_complete or connection.transport.is_closing():
             return
         self.response_complete = True
+        self.keep_alive = self.keep_alive and not self.more_body
         ending = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
         connection.transport.write(
             b"".join((STATUS_LINE[answer.status], connection.dated(), answer.lines, ending, answer.body))
         )
-        if not self.keep_alive and connection.whole:
+        if not (self.keep_alive or self.more_body):
             connection.transport.close()
         connection.on_response_complete()
+
+
+def lasting(connection: DoorProtocol) -> bool:
+    """Whether more requests may follow. HTTP/1.0 would have to be told so, and is not."""
+    parser = connection.parser
+    one = b"connection" in connection.named and parser.get_http_version() == "1.0"
+    return not one and bool(parser.should_keep_alive())

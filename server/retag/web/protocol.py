@@ -22,6 +22,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from retag.web.exchange import Door, Exchange
+from retag.web.parting import Parting, without_upgrade
 
 IDLE = 5.0
 """Seconds for the first byte of a first request."""
@@ -53,15 +54,17 @@ class Refused(Exception):
 
 
 class DoorProtocol(HttpToolsProtocol):
-    """One connection. `deadline` is in the loop's time.
+    """One connection. `deadline` is in the loop's time; `stalled` is one more, for who does not read.
 
     `head` counts the bytes in which the headers came, with whatever came in the same packets; `first` of them
-    came in the packet in which the request began, which may have held others before it.
+    came in the packet in which the request began, which may have held others before it. Then they count what
+    is no body: the frame of chunks, and trailers.
     """
 
     deadline = math.inf
+    stalled = math.inf
     began = 0.0
-    taken = 0
+    taken = unsent = 0
     head = first = 0
     arrived = 0
     named: dict[bytes, bytes]
@@ -69,6 +72,7 @@ class DoorProtocol(HttpToolsProtocol):
     whole = True
     lingering = False
     ending = False
+    upgrading = False
     running: Exchange | RequestResponseCycle | None = None
     fault: tuple[int, str] = (400, "This is not HTTP.")
     door: Door | None = None
@@ -91,9 +95,20 @@ class DoorProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Who has only stopped sending still gets the answer to what was asked whole; then it is over."""
-        if not self.ending:
-            self.ending = self.whole and self.cycle is not None and not self.cycle.response_complete
+        if self._owes():
+            self.ending = True
+            if not self.whole:
+                self._wind_up()
         return self.ending
+
+    def _owes(self) -> bool:
+        """Whether a request that came whole is still to be answered."""
+        one = self.running
+        return one is not None and not one.response_complete and not one.more_body
+
+    def unread(self) -> bool:
+        """Whether a request was answered whose body is still coming."""
+        return not (self.whole or self.in_headers) and bool(self.cycle.response_complete)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.running = cycle
@@ -104,19 +119,39 @@ class DoorProtocol(HttpToolsProtocol):
             self._throw_away(len(data))
             return
         self.arrived = len(data)
-        if self.in_headers:
+        if not self.whole:
             self.head += self.arrived
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # No protocol to upgrade to: the request is answered as it stands (RFC 9110 §7.8).
+            self._feed(data)
         except httptools.HttpParserError:
-            self.refuse(*self.fault)
+            if not self._over():
+                self.refuse(*self.fault)
         else:
-            if self.in_headers and self.head - self.first > HEADER_LIMIT:
+            if not (self.whole or self.lingering) and self.head - self.first > HEADER_LIMIT:
                 self.refuse(431, "The headers are too large.")
 
+    def _feed(self, data: bytes | memoryview) -> None:
+        """There is no protocol to upgrade to (RFC 9110 §7.8): who wishes it is read again without that wish.
+
+        httptools would take the body of such a request for the other protocol's, and Java's own client wishes
+        it on every plain request (https://openjdk.org/groups/net/httpclient/intro.html).
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = memoryview(data)[upgrade.args[0] :]
+            old, self.upgrading = self.parser, False
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(
+                without_upgrade(old.get_method(), self.url, old.get_http_version(), self.headers)
+            )
+
     def on_message_begin(self) -> None:
+        if self._over():
+            raise Refused
         self.url = b""
         self.headers = []
         self.began = self.loop.time()
@@ -130,14 +165,19 @@ class DoorProtocol(HttpToolsProtocol):
             self._stop(414, "The address is too long.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if self.in_headers:  # and not in the trailers of a body (RFC 9110 §6.5.1)
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.in_headers = False
         if len(self.pipeline) >= PIPELINED:
             self._stop(429, "Too many requests at once.")
         self._weigh()
+        self.head = self.first = 0
         self.deadline = self.began + BODY
+        self.upgrading = b"upgrade" in self.named and self._may_upgrade()
+        if self.upgrading:
+            return
         if not self._short_way():
             self._long_way()
 
@@ -152,6 +192,9 @@ class DoorProtocol(HttpToolsProtocol):
             hosts = sum(name == b"host" for name, _ in headers)
         if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
             self._stop(400, "Exactly one Host header is needed.")
+
+    def _may_upgrade(self) -> bool:
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
 
     def _size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -177,8 +220,10 @@ class DoorProtocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        self.cycle.transport = Parting(self)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
+        self.head = self.first = 0
         self.taken += len(body)
         self.deadline = self.began + BODY + self.taken / PACE
         if isinstance(self.cycle, Exchange):
@@ -187,6 +232,8 @@ class DoorProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.lingering or self.upgrading:
+            return
         self.whole = True
         self.deadline = math.inf
         if isinstance(self.cycle, Exchange):
@@ -199,7 +246,7 @@ class DoorProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if not (self.whole or self.in_headers) and self.cycle.response_complete:  # before its body had come
+        if self.unread():
             self._linger()
             return
         waiting = bool(self.pipeline)
@@ -212,8 +259,10 @@ class DoorProtocol(HttpToolsProtocol):
             return
         if self.ending:
             self.transport.close()
-        elif not self.in_headers and self.whole:
-            self.deadline = self.loop.time() + KEEP_ALIVE
+        elif self.lingering:
+            self._linger()
+        elif self.whole:
+            self.deadline = math.inf if self.flow.write_paused else self.loop.time() + KEEP_ALIVE
 
     def dated(self) -> bytes:
         """The headers that go with every answer, as uvicorn sets them once a second."""
@@ -224,28 +273,44 @@ class DoorProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.deadline = self.loop.time() + STALLED
+        self._await_reader()
+
+    def _await_reader(self) -> None:
+        self.unsent = self.transport.get_write_buffer_size()
+        self.stalled = self.loop.time() + STALLED
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.deadline = math.inf if self.whole else self.began + BODY
+        self.stalled = math.inf
+        if self.whole and not self._owes():
+            self.deadline = self.loop.time() + KEEP_ALIVE
 
     def refuse(self, status: int, reason: str) -> None:
         """Answer in plain text, once, and hang up politely. Nothing of the request is repeated."""
-        text = reason.encode("ascii")
+        text, outcome = reason.encode("ascii"), self._outcome(status, reason)
         head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        if self.pipeline:
+        if self._owes():
             self._wind_up()
             return
         if self._unanswered():
-            self.transport.write(STATUS_LINE[status] + head % len(text) + text)
+            self.transport.write(STATUS_LINE[status] + outcome + head % len(text) + text)
         self._linger()
+
+    def _outcome(self, status: int, reason: str) -> bytes:
+        """The header that says what became of the event, when it was one for the door."""
+        if self.whole or self.door is None or self.url.partition(b"?")[0] not in self.door.paths:
+            return b""
+        return b"retag-outcome: %b\r\n" % self.door.turn_away(status, reason)
+
+    def _over(self) -> bool:
+        """Whether nothing more is heard on this connection."""
+        return self.lingering or self.transport.is_closing()
 
     def _wind_up(self) -> None:
         """Those before the one that is refused still get their answers; then it is over."""
-        if self.pipeline[0][0].more_body:
+        if self.pipeline and self.pipeline[0][0].more_body:
             self.pipeline.popleft()
-        self.lingering = self.ending = True
+        self.lingering = True
         self.taken = 0
         self.deadline = self.loop.time() + ANSWER
 
@@ -254,8 +319,6 @@ class DoorProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return True
-        if self.whole:
-            return False
         if isinstance(cycle, Exchange):
             cycle.response_complete = True
             return True
@@ -266,7 +329,9 @@ class DoorProtocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """End this connection when its time is up."""
-        if now > self.deadline and self.transport is not None:
+        if now > self.stalled and self.transport.get_write_buffer_size() < self.unsent:
+            self._await_reader()
+        if now > min(self.deadline, self.stalled) and self.transport is not None:
             self.transport.abort()
 
     def _stop(self, status: int, reason: str) -> None:

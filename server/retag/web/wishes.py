@@ -59,7 +59,7 @@ class Wishes:
         while some := self._waiting[:MOST]:
             try:
                 await self.journal.write(partial(write, wishes=some), durable=False)
-            except errors.Overloaded:
+            except (errors.Overloaded, sqlite3.OperationalError):
                 await asyncio.sleep(AGAIN_S)
             else:
                 del self._waiting[: len(some)]
