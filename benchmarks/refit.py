@@ -12,8 +12,8 @@ are the seed: some of one taste, and a few of everybody. One core.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
-import multiprocessing
 import resource
 import shutil
 import sqlite3
@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from retag.store import alike, sqlite
+from retag.web.apart import alone
 from retag.windows import DAY
 
 NOW, SPAN = 1_795_478_400_000, 60 * DAY
@@ -92,26 +93,17 @@ def make(path: Path, count: int, visitors: int) -> None:
     rule = json.dumps({"event": "checkout"})
     cn.execute("INSERT INTO audience VALUES (1, 1, 'Buyers', NULL, 'VISITOR', ?, 1, 0, 0, NULL)", (rule,))
     cn.execute("INSERT INTO build (id, audience, rule, live_from, ready) VALUES (1, 1, ?, 0, 0)", (rule,))
-    sql = "INSERT INTO member SELECT 1, visitor, min(time), max(time) + ?, max(time), NULL FROM log"
+    sql = "INSERT INTO member SELECT 1, visitor, min(time), max(time) + ?, max(time) FROM log"
     cn.execute(f"{sql} WHERE name = 'checkout' GROUP BY visitor", (180 * DAY,))
     cn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     cn.close()
 
 
-def refit(path: str, answers: multiprocessing.SimpleQueue) -> None:
-    started = time.perf_counter()
-    report = alike.refit(path, alike.Task(99, ACCOUNT, (SEED,), 1), NOW)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    answers.put((report, time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
-
-
 def measure(path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    answers = context.SimpleQueue()
-    worker = context.Process(target=refit, args=(str(path), answers))
-    worker.start()
-    report, wall, processor, memory = answers.get()
-    worker.join()
+    task, started = alike.Task(99, ACCOUNT, (SEED,), 1), time.perf_counter()
+    report = asyncio.run(alone(alike.refit, str(path), task, NOW))
+    wall, used = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor, memory = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     cn = sqlite3.connect(path)
     counted = cn.execute("SELECT count(*) FROM log").fetchone()[0]
     cn.close()

@@ -260,3 +260,24 @@ def test_a_fit_that_was_asked_for_is_due(cn):
     assert len(alike.due(cn, NOW + 2)) == 1
     alike.note(cn, build, alike.Report(NOW + 2, 0, 0, 30))
     assert alike.due(cn, NOW + 3) == []
+
+
+def test_a_fit_waits_until_its_seed_is_whole(cn):
+    """A seed with half its history in would be another one, or too small, for a day."""
+    seed = shop(cn)
+    _, build = audience(cn, "ACTALIKE", {"seed_id": [str(seed)], "percentage": 3})
+    cn.execute("UPDATE build SET ready = NULL WHERE audience = ?", (seed,))
+    assert (alike.due(cn, NOW), alike.waiting(cn, NOW)) == ([], True)
+    cn.execute("UPDATE audience SET removed = 1 WHERE id = ?", (seed,))
+    assert not alike.waiting(cn, NOW)
+    assert alike.due(cn, NOW) == [task(seed, 3, build)]
+
+
+def test_who_gives_the_seed_away_alone_is_eligible_all_the_same(cn):
+    """Someone whose only event defines the seed is known as a visitor, by nothing that they did."""
+    seed, at = shop(cn), NOW - DAY
+    row = (visitor(5000), at, at)
+    values = "max(seq) + 1, 1, 1, ?, 'checkout', ?, ?, '', 1, 1, '', x'', x'', x'', 0"
+    cn.execute(f"INSERT INTO log SELECT {values} FROM log", row)
+    cn.execute("UPDATE progress SET value = (SELECT max(seq) FROM log)")
+    assert alike.refit(path(cn), task(seed), NOW).eligible == 1401

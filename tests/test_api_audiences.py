@@ -166,3 +166,34 @@ async def test_body_over_its_limit_is_refused_before_it_is_read(tmp_path):
                 yield b" " * 65536
 
         await shop.ask("POST", "/audiences", 413, content=endless())
+
+
+async def test_an_actalike_is_never_made_from_itself(tmp_path):
+    """Neither itself nor an act-alike of it, however far, can be its seed; the rule before stays."""
+    async with running(tmp_path) as shop:
+        made = [(await shop.audience())["id"]]
+        for _ in range(3):
+            rule = {"seed_id": [made[-1]], "percentage": 2}
+            made.append((await shop.audience(rule, audience_type="ACTALIKE"))["id"])
+        first = f"/audiences/{made[1]}"
+        for seed, said in ((made[1], "is this audience itself"), (made[3], "made from this audience")):
+            body = {"rule": {"seed_id": [made[0], seed]}}
+            refused = await shop.ask("PATCH", first, 400, json=body)
+            assert f"rule.seed_id: {seed} " in refused["message"]
+            assert said in refused["message"]
+        assert (await shop.ask("GET", first))["rule"]["seed_id"] == [made[0]]
+        await shop.ask("PATCH", f"/audiences/{made[3]}", json={"rule": {"seed_id": made[:2]}})
+
+
+async def test_a_removed_audience_is_no_new_seed(tmp_path):
+    """Naming it is refused; an act-alike that has it already keeps it, and can be renamed."""
+    async with running(tmp_path) as shop:
+        seed = (await shop.audience())["id"]
+        rule = {"seed_id": [seed], "percentage": 2}
+        made = await shop.audience(rule, audience_type="ACTALIKE")
+        await shop.ask("PATCH", f"/audiences/{seed}", json={"operation_type": "REMOVE"})
+        body = {"name": "Like them", "audience_type": "ACTALIKE", "rule": rule}
+        refused = await shop.ask("POST", "/audiences", 400, json=body)
+        assert f"audience {seed} has been removed" in refused["message"]
+        await shop.ask("PATCH", f"/audiences/{made['id']}", 400, json={"rule": rule | {"percentage": 3}})
+        await shop.ask("PATCH", f"/audiences/{made['id']}", json={"name": "Renamed", "rule": rule})

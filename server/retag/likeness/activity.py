@@ -133,19 +133,21 @@ class Gathering:
         self._start()
 
     def take(
-        self, visitors: Sequence[bytes], times: Sequence[int], acts: Sequence[int], contexts: Sequence[int]
+        self,
+        visitors: Sequence[bytes],
+        times: Sequence[int],
+        acts: Sequence[int],
+        contexts: Sequence[int],
+        silent: Sequence[int] = (),
     ) -> NDArray[np.int32]:
-        """Counted events with their bundles; the number of each one's visitor."""
-        rows = self.know(visitors)
-        said = np.array(times, np.int64), np.array(acts, np.int32), np.array(contexts, np.int32)
-        self._pending.append((rows, *said))
+        """Counted events with their bundles; the number of each one's visitor. The events at the places
+        `silent` tell that there is such a visitor, and nothing more."""
+        rows = np.fromiter(map(self._visitors.__getitem__, visitors), np.int32, len(visitors))
+        said = rows, np.array(times, np.int64), np.array(acts, np.int32), np.array(contexts, np.int32)
+        self._pending.append(tuple(np.delete(one, silent) for one in said) if silent else said)
         if sum(len(one[0]) for one in self._pending) >= PENDING:
             self._compress()
         return rows
-
-    def know(self, visitors: Sequence[bytes]) -> NDArray[np.int32]:
-        """The visitors' numbers, though nothing of what they did be told."""
-        return np.fromiter(map(self._visitors.__getitem__, visitors), np.int32, len(visitors))
 
     def activity(self, now: int) -> Activity:
         """The table as of `now` (UTC ms). It takes what was gathered with it: gather anew for another."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from retag.likeness.model import LEAST_SEED, Likeness, active, fit, sample
+from retag.likeness.model import LEAST_SEED, MOST_TRAINED, Likeness, active, fit, sample
 from retag.likeness.views import RANDOM, Floats, Mask, Table
 
 HELD_OUT = 1 / 3
@@ -78,7 +78,7 @@ def held_out(counts: Table, is_seed: Mask, profile: Floats | None = None, share:
         raise ValueError(f"a seed of at least {LEAST_SEED} visitors with activity is needed")
     tested = _draw(alive, is_seed)
     known = np.setdiff1d(alive, tested, assume_unique=True)
-    model = fit(counts, is_seed, profile, known)
+    model = fit(counts, is_seed, profile, known, int(MOST_TRAINED * (1 - HELD_OUT)))
     rows = counts[tested]
     scores = model.score(rows, None if profile is None else profile[tested])
     done = np.asarray(rows.sum(1)).ravel()

@@ -95,7 +95,17 @@ def refit(path: str, task: Task, now: int) -> Report:
 
 
 def due(cn: sqlite3.Connection, now: int) -> list[Task]:
-    """The act-alike builds that were never fitted, or not for `REFIT`, the longest waiting first."""
+    """The act-alike builds that were never fitted, or not for `REFIT`, the longest waiting first; not those
+    whose seeds are being filled in."""
+    return [one for one in _all_due(cn, now) if seeds.ready(cn, one.seeds)]
+
+
+def waiting(cn: sqlite3.Connection, now: int) -> bool:
+    """Whether any would be due but for its seeds."""
+    return any(not seeds.ready(cn, one.seeds) for one in _all_due(cn, now))
+
+
+def _all_due(cn: sqlite3.Connection, now: int) -> list[Task]:
     sql = (
         "SELECT b.id, a.account, b.rule FROM build b JOIN audience a ON a.id = b.audience"
         " LEFT JOIN likeness l ON l.build = b.id"
@@ -108,8 +118,8 @@ def due(cn: sqlite3.Connection, now: int) -> list[Task]:
 
 def _task(build: int, account: int, rule: str) -> Task:
     fields = json.loads(rule)
-    seeds = tuple(int(one) for one in fields["seed_id"])
-    return Task(build, account, seeds, fields.get("percentage", 1), fields.get("country", ""))
+    named = tuple(int(one) for one in fields["seed_id"])
+    return Task(build, account, named, fields.get("percentage", 1), fields.get("country", ""))
 
 
 def want(cn: sqlite3.Connection, build: int, now: int) -> None:

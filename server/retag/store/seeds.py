@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from retag.errors import Invalid
 from retag.rules import Clause, Fact, parse
 from retag.store import trails
 from retag.windows import DAY
@@ -23,6 +24,36 @@ class Seed(msgspec.Struct, frozen=True):
     members: set[bytes]
     clauses: list[Clause]
     removed: list[int]
+
+
+def check(cn: sqlite3.Connection, seeds: Sequence[int], audience: int | None = None) -> None:
+    """Raise Invalid unless the seeds of `audience` (None: not made yet) are in use and none is made from it:
+    no fit would ever begin."""
+    for seed in seeds:
+        if cn.execute("SELECT 1 FROM audience WHERE id = ? AND removed IS NOT NULL", (seed,)).fetchone():
+            raise Invalid("rule.seed_id", f"audience {seed} has been removed; name one that is in use")
+        if audience in _sources(cn, seed):
+            how = "is this audience itself" if seed == audience else "is an act-alike made from this audience"
+            raise Invalid("rule.seed_id", f"{seed} {how}; name a seed that does not depend on it")
+
+
+def _sources(cn: sqlite3.Connection, seed: int) -> set[int]:
+    """The seed, its own seeds if it is an act-alike, theirs, and so on."""
+    sql = (
+        "WITH RECURSIVE source(id) AS (SELECT ?1 UNION SELECT CAST(j.value AS INTEGER) FROM source s"
+        " JOIN audience a ON a.id = s.id AND a.type = 'ACTALIKE', json_each(a.rule, '$.seed_id') j)"
+        " SELECT id FROM source"
+    )
+    return {row[0] for row in cn.execute(sql, (seed,)).fetchall()}
+
+
+def ready(cn: sqlite3.Connection, seeds: Sequence[int]) -> bool:
+    """Whether all of them that are in use are whole: with half its history in, a seed is another one."""
+    sql = (
+        "SELECT count(*) FROM audience a JOIN build b ON b.id = a.build JOIN json_each(?) j ON j.value = a.id"
+        " WHERE a.removed IS NULL AND b.ready IS NULL"
+    )
+    return not cn.execute(sql, (json.dumps(seeds),)).fetchone()[0]
 
 
 def find(cn: sqlite3.Connection, account: int, seeds: Sequence[int], now: int) -> Seed:
@@ -51,17 +82,11 @@ def gather(
     where = "account = :account AND time > :since AND time <= :now"
     params = {"account": account, "since": now - ALIVE, "now": now, **gives_away.names}
     for rows in trails.pages(cn, columns, where, params, trails.place_before(cn, now - ALIVE)):
-        _, visitors, times, _, _, _, contexts = zip(*rows, strict=True)
+        _, visitors, times, *said = zip(*rows, strict=True)
+        given_away = [i for i, row in enumerate(rows) if row[0] is not None and gives_away.matches(row)]
+        numbers = gathering.take(visitors, times, *words.of(*said), given_away)
         if whereabouts.wanted:
-            whereabouts.see(gathering.know(visitors), times, contexts)
-        if gives_away.clauses:
-            kept = [row for row in rows if row[0] is None or not gives_away.matches(row)]
-            if len(kept) < len(rows):
-                gathering.know(visitors)
-                rows = kept
-        if rows:
-            _, visitors, times, *said = zip(*rows, strict=True)
-            gathering.take(visitors, times, *words.of(*said))
+            whereabouts.see(numbers, times, said[-1])
 
 
 class Giveaway:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,8 +20,11 @@ from retag.web.api.call import Call
 
 EVERY_S = 60.0
 """How often to look for what is due."""
+SOON_S = 2.0
+"""And how often while one waits for its seed to be filled in."""
 REST_S = 900.0
 """How long a fit that failed is left alone, unless it is asked for."""
+T = TypeVar("T")
 log = logging.getLogger("retag.alike")
 
 
@@ -61,20 +66,27 @@ class Refits:
 
     async def _run(self) -> None:
         while True:
+            rest = EVERY_S
             try:
-                for task in await asyncio.to_thread(_due, self.path):
+                for task in await self._ask(alike.due):
                     await self._try(task)
+                if await self._ask(alike.waiting):
+                    rest = SOON_S
                 while await self.journal.write(alike.tidy):  # noqa: ASYNC110 (a rest between slices)
                     await asyncio.sleep(0.001)
             except Exception:  # the next round tries again; the door must not notice
                 log.exception("act-alikes could not be refitted")
             try:
-                async with asyncio.timeout(EVERY_S):  # wait_for loses a cancellation that comes as it ends
+                async with asyncio.timeout(rest):  # wait_for loses a cancellation that comes as it ends
                     await self._woken.wait()
             except TimeoutError:
                 continue
             finally:
                 self._woken.clear()
+
+    async def _ask(self, question: Callable[[sqlite3.Connection, int], T]) -> T:
+        """What is so now, by the database."""
+        return await asyncio.to_thread(_answer, self.path, question)
 
     async def _try(self, task: alike.Task) -> None:
         """One that fails is left alone for a while, and does not keep the others waiting."""
@@ -116,7 +128,13 @@ async def show(call: Call) -> LikenessView:
     if row is None:
         return LikenessView(
             *(str(audience.id), "INITIALIZING", None, 0, alike.LEAST_SEED, 0),
-            *(None, None, None, [], "Not fitted yet."),
+            *(
+                None,
+                None,
+                None,
+                [],
+                "Not fitted yet: it waits for its turn, or until the history of its seed is read.",
+            ),
         )
     report = json.loads(row[2])
     return LikenessView(
@@ -155,10 +173,10 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _due(path: str) -> list[alike.Task]:
+def _answer(path: str, question: Callable[[sqlite3.Connection, int], T]) -> T:
     cn = sqlite.connect(path, readonly=True)
     try:
-        return alike.due(cn, _now())
+        return question(cn, _now())
     finally:
         cn.close()
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from retag import errors, likeness, rules
-from retag.store import audiences, members
+from retag.store import audiences, members, seeds
 from retag.web.api.call import NAME_LIMIT, Call, Name, closed, number
 from retag.web.api.rule_schema import AudienceRule
 
@@ -96,6 +96,7 @@ async def create(call: Call) -> AudienceView:
 
     def write(cn: sqlite3.Connection) -> int:
         check_references(cn, call.account, rule)
+        seeds.check(cn, seeds_of(rule))
         return audiences.create(cn, call.account, new, call.now)
 
     audience_id = await call.state.journal.write(write)
@@ -121,7 +122,10 @@ async def update(call: Call) -> AudienceView:
     changes = _changes(known, wanted)
 
     def write(cn: sqlite3.Connection) -> None:
-        check_references(cn, call.account, changes.get("rule", {}))
+        rule = changes.get("rule", {})
+        check_references(cn, call.account, rule)
+        if rule != known.rule:
+            seeds.check(cn, seeds_of(rule), known.id)
         audiences.update(cn, known.id, changes, call.now)
 
     await call.state.journal.write(write)
@@ -196,6 +200,11 @@ def check_references(cn: sqlite3.Connection, account: int, rule: dict[str, Any])
                     raise errors.Invalid(
                         f"rule.{field}", f"{one} is no {table.replace('_', ' ')} of this ad account"
                     )
+
+
+def seeds_of(rule: dict[str, Any]) -> list[int]:
+    """The audiences that an act-alike's rule names."""
+    return [int(one) for one in rule.get("seed_id") or []]
 
 
 def flat(named: Any) -> list[Any]:
