@@ -160,11 +160,13 @@ async def test_the_press_is_started_again(tmp_path):
         )
         press._process.kill()
         run = await press.begin(job)
+        run.part.write_bytes(b"begun")
         await shop.state.kept.admit(run, "somebody")
         with pytest.raises(errors.Overloaded):
             [_ async for _ in follow(shop.state, run)]
         rows = await shop.state.reader.all("SELECT sha256 FROM download WHERE who = 'somebody'")
         assert rows == [("",)]
+        assert not run.part.exists()
         await export(shop, made)
 
 
@@ -210,3 +212,20 @@ async def test_a_token_of_the_future_is_none(tmp_path):
         for step in ("ffff", "ffffffffffffffff"):
             for name in ("as_of", "since"):
                 await export(shop, made, f"{name}={instant}-{step}", 400)
+
+
+async def test_what_fails_before_the_first_byte_is_answered(tmp_path):
+    """By 503 and words, not by an empty file that breaks off."""
+    async with running(tmp_path) as shop:
+        made, folder = await filled(shop, "ann"), shop.state.kept.folder
+        await export(shop, made)
+        url = f"{shop.v5}/audiences/{made['id']}/export?format=ndjson"
+        head = (await shop.client.head(url)).headers
+        query = f"format=ndjson&as_of={head['retag-as-of']}"
+        blocked = folder / f"{head['retag-export-id']}.data.part"
+        blocked.mkdir()
+        for compress in ("", "&compress=gzip"):
+            (refused,), _ = await export(shop, made, query + compress, 503)
+            assert "failed" in refused["message"]
+        blocked.rmdir()
+        await export(shop, made, query)

@@ -36,10 +36,15 @@ class Run:
         self.flow, self.readers, self._told = Flow(), 0, AHEAD
         self.audit: list[int] = []
 
+    @property
+    def part(self) -> Path:
+        """The file while it is not whole."""
+        return self.path.with_suffix(self.path.suffix + ".part")
+
     def open(self) -> BinaryIO:
         """The file, wherever it is by now."""
         with contextlib.suppress(FileNotFoundError):
-            return self.path.with_suffix(self.path.suffix + ".part").open("rb")
+            return self.part.open("rb")
         try:
             return self.path.open("rb")
         except FileNotFoundError:  # deleted meanwhile
@@ -158,6 +163,7 @@ class Press:
         while self.runs:  # whoever asks meanwhile has to hear it too
             run = next(iter(self.runs.values()))
             about = run.job.manifest if run.job else None
+            run.part.unlink(missing_ok=True)
             await self._ended(run, Ended(run.name, run.flow.size, about, STOPPED))
 
     async def _ended(self, run: Run, report: Ended) -> None:

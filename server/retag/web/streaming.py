@@ -29,10 +29,10 @@ async def follow(state: Any, run: Run) -> AsyncGenerator[bytes, None]:
     """Every byte as it comes; without its end when the export fails, the server stops, or somebody in it is
     gone and the reader far from the end. A reader who is near has all but what was on its way already."""
     flow, sent = run.flow, 0
-    await _more(state, run, sent)
+    await more(state, run, sent)
     with await asyncio.to_thread(run.open) as file:
         while not (flow.over and sent >= flow.size):
-            await _more(state, run, sent)
+            await more(state, run, sent)
             if flow.over and flow.size - sent > AHEAD and not run.path.exists():
                 raise errors.Gone(members.GONE)
             part = await asyncio.to_thread(file.read, min(CHUNK, flow.size - sent))
@@ -43,8 +43,8 @@ async def follow(state: Any, run: Run) -> AsyncGenerator[bytes, None]:
         raise errors.Overloaded(flow.fault)
 
 
-async def _more(state: Any, run: Run, sent: int) -> None:
-    """Until there is more than was sent, or the end."""
+async def more(state: Any, run: Run, sent: int) -> None:
+    """Until there is more than was sent, or the end. errors.Overloaded when it is a bad one."""
     while not (run.flow.over or run.flow.size > sent):
         if getattr(state, "stopping", False):
             raise errors.Overloaded(STOPS)

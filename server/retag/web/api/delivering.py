@@ -15,7 +15,7 @@ from retag.store import members
 from retag.web.api.call import Call
 from retag.web.kept import Kept
 from retag.web.press import BUSY_S
-from retag.web.streaming import MOST_READERS, KeptResponse, RunResponse
+from retag.web.streaming import MOST_READERS, KeptResponse, RunResponse, more
 
 
 async def deliver(call: Call, job: Job, title: str) -> Response:
@@ -64,6 +64,8 @@ async def _running(call: Call, job: Job, codec: Codec | None, headers: dict[str,
             await kept.note(kept.entry(name).job, who)  # type: ignore[union-attr]
         run = await kept.press.pack(name, codec.name, original, job.least_free) if codec else original
         assert run is not None  # noqa: S101
+        held.enter_context(run.reading())
+        await more(call.state, run, 0)  # what fails before the first byte has an answer of its own
         return RunResponse(call.state, run, headers)
 
 
