@@ -304,6 +304,51 @@ async def test_nothing_is_noted_of_the_erased(tmp_path: pathlib.Path) -> None:
         assert await door.rows("consent_log") == await door.rows("opt_out") == 0
 
 
+async def test_nobody_keeps_the_writer_busy_with_their_wishes(tmp_path: pathlib.Path) -> None:
+    """Every one is a commit, and may count a whole history again: 429 says when to come back."""
+    async with standing(tmp_path) as door:
+        mine, other = await cookie_of(door), await cookie_of(door)
+        consent = {"granted": True, "mechanism": "banner"}
+        answers = [await door.client.post("/privacy/consent", json=consent, headers=mine) for _ in range(60)]
+        refused = answers[-1]
+        assert (answers[29].status_code, refused.status_code) == (200, 429)
+        assert (refused.json()["code"], int(refused.headers["retry-after"])) == (8, 10)
+        assert (await door.client.get("/privacy/me", headers=other)).status_code == 200
+        assert (await door.beacon(headers=mine)).headers["retag-outcome"] == "accepted=1"
+
+
+async def test_who_changes_their_mind_without_end_stays_out(tmp_path: pathlib.Path) -> None:
+    """Every no is heard; a yes that comes too soon after so many is not."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        said = []
+        for _ in range(45):
+            for word in (0, 1):
+                answer = await door.beacon({"consent": word}, headers=mine)
+                said.append(answer.headers["retag-outcome"])
+        assert said[:2] == ["no_consent=1", "accepted=1"]
+        assert (said[-1], answer.status_code, answer.headers["retry-after"]) == ("rate_limited=1", 429, "1")
+        assert await door.rows("opt_out") == 1
+
+
+async def test_a_wish_that_cannot_be_written_is_to_be_sent_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with the time to wait, readable by the page; never a 500, and never a yes that is not on disk."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        await door.configure(domains=["shop.example"])
+        monkeypatch.setattr("retag.journal.MOST_JOBS", 0)
+        headers = mine | {"origin": "https://shop.example"}
+        paths = {"/privacy/me": "DELETE", "/privacy/opt-out": "POST", "/privacy/consent": "POST"}
+        for path, method in paths.items():
+            asked = {"json": {"granted": False}} if path.endswith("consent") else {}
+            answer = await door.client.request(method, path, headers=headers, **asked)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+            assert "set-cookie" not in answer.headers
+
+
 async def test_only_the_shops_own_pages_may_read_it(tmp_path: pathlib.Path) -> None:
     """Credentials go to listed origins; a stranger gets no CORS header at all."""
     async with standing(tmp_path) as door:

@@ -110,10 +110,18 @@ class Collect:
         intake = self.gate.paced(self.door.take(hit, self.entropy.take()), hit.received)
         if intake.wish is not None and not obeyed:
             if not intake.wish.granted or not intake.events:
-                self._spawn(self.obey(intake.wish, hit, intake, tell), tell)
+                self.heed(intake.wish, hit, intake, tell)
                 return
             self.wishes.note(intake.wish)
         self.store(hit, intake, tell)
+
+    def heed(self, wish: Wish, hit: Hit, intake: Intake, tell: Tell) -> None:
+        """Obey what changes the visitor's standing, unless it changes without end."""
+        refusal = self.gate.wavering(intake, hit.received)
+        if refusal is not None:
+            self.settle(hit, refusal, tell)
+        else:
+            self._spawn(self.obey(wish, hit, intake, tell), tell)
 
     def store(self, hit: Hit, intake: Intake, tell: Tell) -> None:
         """Answer once everything is on disk."""

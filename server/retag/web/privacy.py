@@ -8,9 +8,10 @@ without an id, so that it stays opted out and nobody can follow it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -26,9 +27,12 @@ from retag.web.cors import Cors
 from retag.web.reading import cookies_of
 from retag.wish import Wish
 
+log = logging.getLogger("retag.privacy")
 LIMIT = 16 << 10
+AFTER_S = 10
 GPC = {"gpc": True, "lastUpdate": "2026-11-24"}
 """https://w3c.github.io/gpc/#gpc-support-resource"""
+Handler = Callable[[Request], Awaitable[Response]]
 Text = Annotated[str, msgspec.Meta(max_length=4000)]
 
 
@@ -56,15 +60,33 @@ class Privacy:
         self.cors = Cors()
 
     def routes(self) -> list[Route]:
+        asked = self._asked
         return [
             Route("/.well-known/gpc.json", self.support),
-            Route("/privacy/me", self.known, methods=["GET"]),
-            Route("/privacy/me", self.erase, methods=["DELETE"]),
-            Route("/privacy/opt-out", self.opt_out, methods=["POST"]),
-            Route("/privacy/opt-out", self.opt_in, methods=["DELETE"]),
-            Route("/privacy/consent", self.consent, methods=["POST"]),
+            Route("/privacy/me", asked(self.known), methods=["GET"]),
+            Route("/privacy/me", asked(self.erase), methods=["DELETE"]),
+            Route("/privacy/opt-out", asked(self.opt_out), methods=["POST"]),
+            Route("/privacy/opt-out", asked(self.opt_in), methods=["DELETE"]),
+            Route("/privacy/consent", asked(self.consent), methods=["POST"]),
             Route("/privacy/{rest:path}", self.preflight, methods=["OPTIONS"]),
         ]
+
+    def _asked(self, handler: Handler) -> Handler:
+        """The handler for who does not ask without end; whatever it refuses is said as the API says it."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                admit(request)
+                return await handler(request)
+            except errors.RetagError as error:
+                return self._readable(request, refusal(error, {}))
+            except sqlite3.Error:
+                log.exception("a visitor's wish was not written")
+                return self._readable(request, refusal(errors.Overloaded(after=AFTER_S), {}))
+            except ClientDisconnect:
+                return Response(status_code=400)
+
+        return answer
 
     async def support(self, _: Request) -> Response:
         """We honour Global Privacy Control."""
@@ -98,12 +120,7 @@ class Privacy:
 
     async def consent(self, request: Request) -> Response:
         """Note a change of consent with its proof; a refusal takes the visitor out of every audience."""
-        try:
-            given = decode(await read_body(request, LIMIT), Consent)
-        except errors.RetagError as error:
-            return refusal(error, {})
-        except ClientDisconnect:
-            return Response(status_code=400)
+        given = decode(await read_body(request, LIMIT), Consent)
         me = named(request)
         if me is not None:
             await write(request, lambda cn, now: note(cn, me, given, now))
@@ -117,16 +134,30 @@ class Privacy:
 
     def _answer(self, request: Request, body: Any, cookie: str | None = None) -> Response:
         """JSON for pages on any tag's domain, with credentials; nothing for strangers."""
-        answer = reply(body, {})
+        answer = self._readable(request, reply(body, {}))
+        if cookie is not None:
+            for plain in (False, True):
+                answer.headers.append("set-cookie", identity.cookie_header(cookie, plain))
+        return answer
+
+    def _readable(self, request: Request, answer: Response) -> Response:
+        """The answer, for pages on any tag's domain."""
         origin = request.headers.get("origin", "")
         for tag in request.app.state.door.tags.values():
             if self.cors.trusted(tag, origin):
                 answer.raw_headers.extend(self.cors.headers(tag, origin))
                 break
-        if cookie is not None:
-            for plain in (False, True):
-                answer.headers.append("set-cookie", identity.cookie_header(cookie, plain))
         return answer
+
+
+def admit(request: Request) -> None:
+    """errors.RateLimited when the address or the visitor asks too much."""
+    state, now = request.app.state, time.time_ns() // 1_000_000
+    peer = request.client.host if request.client else ""
+    client = state.collect.peers.client(peer, ",".join(request.headers.getlist("x-forwarded-for")))
+    me = named(request)
+    if state.gate.crowded(client, now) or (me is not None and state.gate.restless(me.visitor, now)):
+        raise errors.RateLimited(AFTER_S)
 
 
 def named(request: Request) -> Me | None:

@@ -25,6 +25,9 @@ BY_VISITOR = Rate(burst=300, per_second=10)
 BY_HOUR = Rate(burst=3_000, per_second=3_000 / 3_600)
 """Events of a visitor: no person does something every second for an hour."""
 
+BY_WISH = Rate(burst=30, per_second=1)
+"""Changes of a visitor's mind: one may mean that all they ever did is counted again."""
+
 
 class Buckets:
     """Tokens by name. Times are UTC milliseconds; a clock that goes back refills nothing."""
