@@ -87,6 +87,16 @@ def test_an_objection_is_heard_however_it_is_spelt(said):
         assert results(GOOD | {"opt_out": word})[0].event is not None
 
 
+def test_names_that_differ_in_case_or_spaces_are_one():
+    """The tag's too (https://developers.pinterest.com/docs/track-conversions/pinterest-tag/)."""
+    found = [
+        results(GOOD | {"event_name": name})[0].event for name in ("Page Visit", " page_visit\n", "PAGEVISIT")
+    ]
+    assert {event.name for event in found} == {"pagevisit"}
+    for name in ("page.visit", "päge visit", "a\0b", " "):
+        assert results(GOOD | {"event_name": name})[0].error.startswith("event_name")
+
+
 def test_an_event_may_not_be_as_large_as_its_batch():
     """A row of megabytes would weigh on every fold and export: it fails alone, and says why."""
     wide = {f"k{n}": n for n in range(50_000)}

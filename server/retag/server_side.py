@@ -165,10 +165,11 @@ def _objects(one: dict[str, Any]) -> bool:
 
 @lru_cache(4096)
 def _fault(name: str) -> str:
-    """What is wrong with an event's name; shops have few of them."""
-    if not 1 <= len("".join(name.split())) <= 100:
+    """What is wrong with an event's name, spaces aside as in the tag's; shops have few of them."""
+    plain = "".join(name.split())
+    if not 1 <= len(plain) <= 100:
         return NAME_LENGTH
-    parts = [part for part in name.replace("_", "-").split("-") if part.strip()]
+    parts = [part for part in plain.replace("_", "-").split("-") if part.strip()]
     sound = all(part.isalnum() and part.isascii() for part in parts)
     return "" if sound else "event_name may hold A-Z a-z 0-9 _ and - only."
 

@@ -36,7 +36,7 @@ def canonical(audience_type: str, raw: Any) -> dict[str, Any]:
     if top and not all(FIELDS[name].declared(value) for name, value in top.items()):
         groups["all"] = [_standing_alone(audience_type, top), *groups.get("all", ())]
         top = {}
-    _check_size(groups)
+    _check_size(sum(map(len, groups.values())))
     return {**rule, **top, **{group: groups[group] for group in GROUPS if group in groups}}
 
 
@@ -50,6 +50,7 @@ def _object(at: str, value: Any) -> dict[str, Any]:
 def _group(at: str, value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         raise Invalid(at, f"must be a list of clauses, not {named(value)}")
+    _check_size(len(value))
     return [_clause(f"{at}[{i}]", one) for i, one in enumerate(value)]
 
 
@@ -122,8 +123,7 @@ def _check_top(kind: str, top: Mapping[str, Any], groups: Mapping[str, list[dict
         )
 
 
-def _check_size(groups: Mapping[str, list[dict[str, Any]]]) -> None:
-    count = sum(len(clauses) for clauses in groups.values())
+def _check_size(count: int) -> None:
     if count > MOST_CLAUSES:
         raise Invalid(
             "rule", f"has {count} clauses; at most {MOST_CLAUSES} are allowed, so merge or split it"
