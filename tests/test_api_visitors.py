@@ -2,10 +2,14 @@
 
 import asyncio
 import hashlib
+import json
 import time
+import uuid
 
 import pytest
+from msgspec.structs import replace
 
+from hits import server_results
 from retag.web.api import visitors
 from shop import running
 
@@ -116,6 +120,18 @@ async def test_an_erasure_that_would_miss_something_is_to_be_sent_again(tmp_path
         refused = await shop.client.delete(f"{shop.v5}/visitors/ann@mail.example")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert "again" in refused.json()["message"]
+
+
+async def test_a_visitor_of_another_account_is_not_found(tmp_path):
+    """Nor erased, though their id is known."""
+    async with running(tmp_path) as shop:
+        (other,) = server_results(json.dumps({"data": [checkout(event_time=1)]}).encode())
+        event = replace(other.event, account=shop.account + 1)
+        await shop.state.journal.append([event])
+        for method in ("GET", "DELETE"):
+            await shop.ask(method, f"/visitors/{uuid.UUID(bytes=event.visitor)}", 404)
+        assert (await shop.state.reader.one("SELECT count(*) FROM log"))[0] == 1
+        assert (await shop.ask("DELETE", f"/visitors/{NOBODY}"))["erased"] == [NOBODY]
 
 
 async def test_erasing_nobody_is_not_found(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pathlib
+import sqlite3
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -347,6 +349,20 @@ async def test_a_wish_that_cannot_be_written_is_to_be_sent_again(
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert answer.headers["access-control-allow-origin"] == "https://shop.example"
             assert "set-cookie" not in answer.headers
+
+
+async def test_a_file_that_cannot_be_written_makes_no_promise(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: 503, and the cookie stays until the wish is on it."""
+    async with standing(tmp_path) as door:
+        mine = await cookie_of(door)
+        full = AsyncMock(side_effect=sqlite3.OperationalError("database or disk is full"))
+        monkeypatch.setattr(door.state.journal, "write", full)
+        answer = await door.client.request("DELETE", "/privacy/me", headers=mine)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+        assert "set-cookie" not in answer.headers
+        monkeypatch.undo()
 
 
 async def test_only_the_shops_own_pages_may_read_it(tmp_path: pathlib.Path) -> None:

@@ -68,6 +68,15 @@ def known(cn: sqlite3.Connection, account: int, visitor: bytes) -> bool:
     return any(cn.execute(sql, (visitor, account)).fetchone() for sql in trail)
 
 
+def elsewhere(cn: sqlite3.Connection, account: int, visitor: bytes) -> bool:
+    """Whether another account has an event or an identifier of this visitor."""
+    trail = (
+        "SELECT 1 FROM trail t JOIN log l ON l.seq = t.seq WHERE t.visitor = ? AND l.account <> ? LIMIT 1",
+        "SELECT 1 FROM identifier WHERE visitor = ? AND account <> ? LIMIT 1",
+    )
+    return any(cn.execute(sql, (visitor, account)).fetchone() for sql in trail)
+
+
 def values_of(name: str) -> list[bytes]:
     """The digests an identifier may be stored under: itself when a hash, else those of its usual forms."""
     found: dict[bytes, None] = {}

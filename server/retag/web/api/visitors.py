@@ -143,16 +143,20 @@ async def erase(call: Call) -> Erased:
     """Erase every visitor that the id or identifier names, as of everything acknowledged before."""
     name = named(call)
     await settled(call)
-    found: list[bytes] = await call.state.journal.write(
-        lambda cn: lookup.visitors_named(cn, call.account, name)
-    )
-    own = lookup.visitor_id(name)
-    gone = found or [own or b""]
-    if not gone[0]:
+    gone: list[bytes] = await call.state.journal.write(lambda cn: _meant(cn, call.account, name))
+    if not gone:
         raise errors.NotFound("Visitor not found. Give a visitor id, or an identifier that they showed.")
     for visitor in gone:
         await call.state.journal.write(lambda cn, v=visitor: upkeep.erase(cn, call.account, v, call.now))
     return Erased([str(uuid.UUID(bytes=visitor)) for visitor in gone])
+
+
+def _meant(cn: sqlite3.Connection, account: int, name: str) -> list[bytes]:
+    """Who is to be erased: an id that nobody has met is too, so that none of its events will count."""
+    found, own = lookup.visitors_named(cn, account, name), lookup.visitor_id(name)
+    if found or own is None or lookup.elsewhere(cn, account, own):
+        return found
+    return [own]
 
 
 async def settled(call: Call) -> None:
