@@ -8,6 +8,7 @@ page and not one for each rule. A plain rule remembers no more than its window, 
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from retag.store import bulk, sqlite
@@ -22,27 +23,34 @@ Changes = list[tuple[int, bytes, tuple[int, int, int]]]
 
 
 class Marks(dict[Pair, Mark]):
-    """The marks asked for. `remembered`: all rows of which they are a part."""
+    """The marks asked for. `remembered`: the rows of which they are a part; `places`: which of which."""
 
     remembered: dict[Place, Remembered]
+    places: dict[Place, list[Pair]]
 
     def replaced(self, marks: Mapping[Pair, Mark]) -> Marks:
-        """Others of the same visitors."""
+        """Others of the same builds and visitors."""
         new = Marks(marks)
-        new.remembered = self.remembered
+        new.remembered, new.places = self.remembered, self.places
         return new
 
 
 def load(cn: sqlite3.Connection, pairs: Iterable[Pair], builds: Mapping[int, Live]) -> Marks:
     """The marks of these, a new one where there is none."""
-    marks, plain = Marks(), plain_of(builds)
-    wanted = {pair: (pair[1], pair[0] // PART) for pair in pairs}
-    places = {place for (build, _), place in wanted.items() if build not in plain}
-    known = marks.remembered = load_remembered(cn, sorted(places))
-    for pair, place in wanted.items():
-        kept = known[place].get(pair[0]) if place in known else None
-        marks[pair] = Mark() if kept is None else unpack(kept)
-    _load_windows(cn, marks, sorted(pair for pair in marks if pair[0] in plain))
+    marks, plain, places = Marks(), plain_of(builds), defaultdict[Place, list[Pair]](list)
+    windows = []
+    for pair in set(pairs):
+        if pair[0] in plain:
+            windows.append(pair)
+        else:
+            places[pair[1], pair[0] // PART].append(pair)
+    marks.places, marks.remembered = places, load_remembered(cn, sorted(places))
+    for place, some in places.items():
+        known = marks.remembered.get(place, {})
+        for pair in some:
+            kept = known.get(pair[0])
+            marks[pair] = Mark() if kept is None else unpack(kept)
+    _load_windows(cn, marks, sorted(windows))
     return marks
 
 
@@ -52,6 +60,7 @@ def plain_of(builds: Mapping[int, Live]) -> set[int]:
 
 
 def _load_windows(cn: sqlite3.Connection, marks: Marks, pairs: Sequence[Pair]) -> None:
+    marks.update((pair, Mark()) for pair in pairs)
     columns = "build, hex(visitor), opens, closes, last"
     source = "k CROSS JOIN member m USING (build, visitor)"
     for build, visitor, *window in bulk.lookup(cn, pairs, "build, visitor", columns, source):
@@ -76,9 +85,12 @@ def save_remembered(cn: sqlite3.Connection, remembered: Mapping[Place, Remembere
 
 def save(cn: sqlite3.Connection, marks: Marks, builds: Mapping[int, Live], now: int) -> Changes:
     """Store what changed; returns the transitions due, of the builds that answer."""
-    dirty = [(pair, mark) for pair, mark in marks.items() if mark.dirty]
-    save_remembered(cn, _remember(marks, dirty, builds))
-    moved = [one for one in dirty if (one[1].opens, one[1].closes, one[1].last) != one[1].was]
+    save_remembered(cn, _remember(marks))
+    moved = [
+        (pair, mark)
+        for pair, mark in marks.items()
+        if mark.dirty and (mark.opens, mark.closes, mark.last) != mark.was
+    ]
     _save_windows(cn, moved)
     changes, soon, shifts = [], now + SOON, shifts_of(cn)
     for pair, mark in moved:
@@ -91,23 +103,19 @@ def save(cn: sqlite3.Connection, marks: Marks, builds: Mapping[int, Live], now: 
     return changes
 
 
-def _remember(
-    marks: Marks, dirty: Iterable[tuple[Pair, Mark]], builds: Mapping[int, Live]
-) -> dict[Place, Remembered]:
-    """The rows of these marks with all that is remembered now."""
+def _remember(marks: Marks) -> dict[Place, Remembered]:
+    """The rows of which a mark has changed, with all that is remembered now."""
     touched: dict[Place, Remembered] = {}
-    plain = plain_of(builds)
-    for (build, visitor), mark in dirty:
-        if build in plain:
+    for place, pairs in marks.places.items():
+        dirty = [(pair[0], mark) for pair in pairs if (mark := marks[pair]).dirty]
+        if not dirty:
             continue
-        place = visitor, build // PART
-        kept = touched.get(place)
-        if kept is None:
-            kept = touched[place] = marks.remembered.setdefault(place, {})
-        if mark.last or not mark.empty:
-            kept[build] = packed(mark.last, mark.memories, mark.opens, mark.closes)
-        else:
-            kept.pop(build, None)
+        kept = touched[place] = marks.remembered.setdefault(place, {})
+        for build, mark in dirty:
+            if mark.last or not mark.empty:
+                kept[build] = packed(mark.last, mark.memories, mark.opens, mark.closes)
+            else:
+                kept.pop(build, None)
     return touched
 
 
