@@ -25,7 +25,7 @@ from scipy import sparse  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 
 from retag.likeness.model import score  # noqa: E402
-from retag.likeness.quality import auc, lift  # noqa: E402
+from retag.likeness.quality import auc  # noqa: E402
 
 
 def read(path: str) -> sparse.csr_matrix:
@@ -42,6 +42,12 @@ def read(path: str) -> sparse.csr_matrix:
 
 def total(table, axis) -> np.ndarray:
     return np.asarray(table.sum(axis)).ravel()
+
+
+def lift(scores, relevant, share: float) -> float:
+    """Precision in the best `share` over the base rate; ties go to the earlier row, for every scorer."""
+    top = np.argsort(-scores, kind="stable")[: max(1, int(len(scores) * share))]
+    return float(relevant[top].mean() / relevant.mean())
 
 
 def trials(table, targets: int, least: int) -> Iterator[tuple]:

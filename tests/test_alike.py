@@ -236,13 +236,14 @@ def test_a_removed_seed_is_said_to_be_removed(cn):
     assert f"Audience {seed} has been removed" in report.explanation
 
 
-def test_who_was_erased_since_the_fit_does_not_come_back(cn):
+def test_who_was_erased_or_objected_since_the_fit_does_not_come_back(cn):
     """Neither as one who joins nor as one who leaves: no byte of theirs is written again."""
     _, build = audience(cn, "ACTALIKE", {"seed_id": ["1"], "percentage": 5})
     alike.apply(cn, build, [visitor(1), visitor(2)], [], NOW)
     for number in (2, 3):
         erase(cn, 1, visitor(number), NOW)
-    alike.apply(cn, build, [visitor(3), visitor(4)], [visitor(2)], NOW + 1)
+    cn.execute("INSERT INTO opt_out VALUES (?, ?)", (visitor(5), NOW))
+    alike.apply(cn, build, [visitor(3), visitor(4), visitor(5)], [visitor(2)], NOW + 1)
     for table in ("member", "likeness_member"):
         sql = f"SELECT visitor FROM {table} ORDER BY visitor"
         assert [row[0] for row in cn.execute(sql)] == [visitor(1), visitor(4)]
@@ -281,3 +282,27 @@ def test_who_gives_the_seed_away_alone_is_eligible_all_the_same(cn):
     cn.execute(f"INSERT INTO log SELECT {values} FROM log", row)
     cn.execute("UPDATE progress SET value = (SELECT max(seq) FROM log)")
     assert alike.refit(path(cn), task(seed), NOW).eligible == 1401
+
+
+def test_an_edit_in_the_middle_of_a_fit_wins(cn):
+    """What was found for the rule before is applied to nobody, and soon forgotten."""
+    _, build = audience(cn, "ACTALIKE", {"seed_id": ["1"], "percentage": 5})
+    alike.apply(cn, build, [visitor(1)], [], NOW)
+    cn.execute("UPDATE build SET retired = ? WHERE id = ?", (NOW, build))
+    alike.apply(cn, build, [visitor(2)], [visitor(1)], NOW + 1)
+    assert cn.execute("SELECT visitor FROM member").fetchall() == [(visitor(1),)]
+    alike.note(cn, build, alike.Report(NOW, 0, 0, 30))
+    while alike.tidy(cn):
+        pass
+    assert cn.execute("SELECT count(*) FROM likeness").fetchone() == (0,)
+
+
+def test_a_fit_that_was_killed_while_applied_is_finished_by_the_next(cn):
+    """Half of the changes are in and no report: it is due, and what is left is what differs."""
+    seed = shop(cn)
+    _, build = audience(cn, "ACTALIKE", {"seed_id": [str(seed)], "percentage": 5})
+    chosen = alike.refit(path(cn), task(seed, 5, build), NOW).chosen
+    alike.apply(cn, build, chosen[:40], [], NOW)
+    (again,) = alike.due(cn, NOW + 1)
+    ((added, removed),) = alike.slices(cn, build, alike.refit(path(cn), again, NOW).chosen)
+    assert (set(added), removed) == (set(chosen[40:]), [])

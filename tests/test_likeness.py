@@ -225,3 +225,12 @@ def test_a_weight_that_only_corrects_another_is_not_shown():
     found = quality.telling(model.fit(twice, seed), twice, seed, names, most=100)
     assert len(found) > 20
     assert all(one.points == (one.of_seed > one.of_others) for one in found)
+
+
+def test_ties_are_shared_whatever_the_order():
+    """Ten of a hundred are wanted and all look the same: whoever comes first, chance finds a tenth."""
+    wanted = np.arange(100) < 10
+    assert quality.lift(np.ones(100), wanted, 0.1) == pytest.approx(1)
+    assert quality.lift(np.ones(100), wanted[::-1], 0.1) == pytest.approx(1)
+    assert quality.lift(wanted.astype(float), wanted, 0.1) == pytest.approx(10)
+    assert quality.lift(np.ones(100), np.zeros(100, bool), 0.1) == 0

@@ -356,6 +356,7 @@ def test_wrong_input_names_the_field_and_the_remedy(raw, field, said):
         ("CUSTOMER_LIST", {"customer_list_id": "5", "retention_days": 3}, "rule.retention_days"),
         ("ACTALIKE", {"percentage": 3}, "rule.seed_id"),
         ("ACTALIKE", {"seed_id": ["1"], "percentage": 11}, "rule.percentage"),
+        ("ACTALIKE", {"seed_id": ["1"], "country": "France"}, "rule.country"),
         ("ENGAGEMENT", {"event": "checkout"}, "rule.event"),
         ("ENGAGEMENT", {"engagement_type": "share"}, "rule.engagement_type"),
         ("ENGAGEMENT", {"engagement_domain": ["https:///path"]}, "rule.engagement_domain[0]"),

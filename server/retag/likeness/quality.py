@@ -122,9 +122,15 @@ def auc(scores: Floats, relevant: Mask) -> float:
 
 
 def lift(scores: Floats, relevant: Mask, share: float) -> float:
-    """Precision in the best `share` over the base rate."""
-    top = np.argsort(-scores, kind="stable")[: max(1, int(len(scores) * share))]
-    return float(relevant[top].mean() / relevant.mean()) if relevant.any() else 0.0
+    """Precision in the best `share` over the base rate. Of those who tie for the last places each has the
+    same chance: by activity there are many, and the order of rows (who came first) must not tell."""
+    if not relevant.any():
+        return 0.0
+    most = max(1, int(len(scores) * share))
+    last = np.partition(scores, -most)[-most]
+    better, tied = scores > last, scores == last
+    hits = relevant[better].sum() + relevant[tied].mean() * (most - better.sum())
+    return float(hits / most / relevant.mean())
 
 
 def _draw(alive: NDArray[np.int64], is_seed: Mask) -> NDArray[np.int64]:

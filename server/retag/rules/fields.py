@@ -92,6 +92,14 @@ def domain(at: str, value: Any) -> str:
     return found
 
 
+def country(at: str, value: Any) -> str:
+    """Two letters, as ISO 3166 has them."""
+    found = words(at, value).strip().upper()
+    if not (len(found) == 2 and found.isascii() and found.isalpha()):
+        raise Invalid(at, f"must be two letters such as FR, not {found[:60]!r}")
+    return found
+
+
 def _all_digits(values: list[str]) -> bool:
     return all(value.isascii() and value.isdigit() for value in values)
 
@@ -120,7 +128,7 @@ FIELDS: Mapping[str, Field] = {
     "ad_id": Field(several(words), _all_digits),
     "objective_type": Field(several(one_of(OBJECTIVES, str.upper))),
     "seed_id": Field(several(digits)),
-    "country": Field(lambda at, value: words(at, value).strip().upper()),
+    "country": Field(country),
     "percentage": Field(integer(1, 10)),
 }
 
