@@ -99,9 +99,12 @@ def test_a_port_in_use_is_named_before_anything_is_made(tmp_path):
 
 
 def test_a_file_has_one_server(tmp_path):
-    """A second one is refused while the first lives; other commands are not."""
+    """A second one is refused while the first lives, by another name too; other commands are not."""
     with serving(tmp_path):
         assert "another server serves it" in refused(tmp_path, "serve", "--port", "0")
+        (tmp_path / "link.db").symlink_to("retag.db")
+        database = f"sqlite:///{tmp_path / 'link.db'}"
+        assert "another server" in refused(tmp_path, "serve", "--port", "0", "--database", database)
         run(tmp_path, "keys", "create", "--scope", "admin")
 
 

@@ -126,7 +126,7 @@ async def opened(state: Any, stack: contextlib.AsyncExitStack) -> None:
     """Everything that runs, each with its end pushed on the stack."""
     settings: Settings = state.settings
     state.country_of = Countries(settings.countries).of if settings.countries else nowhere
-    stack.enter_context(sole(settings.path))
+    stack.enter_context(sole(str(settings.file)))
     state.journal.start()
     stack.push_async_callback(state.journal.close)
     stack.push_async_callback(state.reader.close)

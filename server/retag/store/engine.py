@@ -44,7 +44,7 @@ class SqliteStore:
     """`unsound` says what a check found, None while nothing has been."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).resolve()  # beside which SQLite puts the WAL, whatever links lead here
         self.unsound: str | None = None
         self.checking = False
         self.census = Census()
