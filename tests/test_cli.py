@@ -96,6 +96,20 @@ def test_csv_columns_are_renamed_and_times_shifted(tmp_path, made):
     assert not (tmp_path / "orders.csv.rejects").exists()
 
 
+def test_csv_fields_may_have_several_lines(tmp_path, made):
+    """Notes do. A quote that is never closed costs its own line, and a stray one nothing."""
+    file = tmp_path / "notes.csv"
+    head, last = "time,external_id,note\n", '2011-01-06,6,"last, ""quoted"" one\nwith two lines"\n'
+    rows = ['2011-01-01,1,"two\r\nlines"\r\n', '2011-01-02,2,15" case\n', '2011-01-03,3,"never closed\n']
+    file.write_bytes((head + "".join(rows) + "2011-01-04,4,plain\n" * 120 + last).encode())
+    assert "123 events taken, 1 lines rejected" in run(tmp_path, "import", str(file))
+    rejects = [json.loads(line) for line in (tmp_path / "notes.csv.rejects").read_text().splitlines()]
+    assert [(one["line"], one["reason"]) for one in rejects] == [
+        ('2011-01-03,3,"never closed', "line: cannot be read: unexpected end of data")
+    ]
+    assert "(imported before)" in run(tmp_path, "import", str(file))
+
+
 def test_lists_are_loaded_from_standard_input(tmp_path, made):
     """Counts are printed."""
     found = run(tmp_path, "lists", "load", "-", "--name", "Leads", stdin="email\na@mail.example\nnonsense\n")

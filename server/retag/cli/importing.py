@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +38,9 @@ Interrupted, run it again: it goes on where it was. Importing a file twice chang
 
 BATCH = 10_000
 ENDS = 65_536
+MOST_LINES = 100
+"""In which a field of CSV may go on."""
+UNCLOSED = "unexpected end of data"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -87,9 +91,32 @@ def rows(lines: BinaryIO, file: Path, start: int) -> Iterator[tuple[int, Any]]:
         names = next(csv.reader([lines.readline().decode("utf-8-sig", "replace")]), [])
     at = lines.seek(max(start, lines.tell()))
     for line in lines:
-        at += len(line)
-        if not line.isspace():
-            yield at, _row(line, names)
+        record = line if names is None or line.count(b'"') % 2 == 0 else _record(lines, line)
+        at += len(record)
+        if not record.isspace():
+            yield at, _row(record, names)
+
+
+def _record(lines: BinaryIO, line: bytes) -> bytes:
+    """A line of CSV with those in which a quoted field goes on; alone when its quote is never closed."""
+    behind, record = lines.tell(), line
+    for more in chain([b""], islice(lines, MOST_LINES)):
+        record += more
+        with contextlib.suppress(csv.Error):
+            _fields(record.decode("utf-8", "replace"))
+            return record
+    lines.seek(behind)
+    return line
+
+
+def _fields(record: str) -> list[str]:
+    """Raises csv.Error when a quote is not closed; any other looseness is taken as it was meant."""
+    try:
+        return next(csv.reader([record], strict=True))
+    except csv.Error as error:
+        if UNCLOSED in str(error):
+            raise
+    return next(csv.reader([record]))
 
 
 def _row(line: bytes, names: list[str] | None) -> Any:
@@ -97,7 +124,7 @@ def _row(line: bytes, names: list[str] | None) -> Any:
         if names is None:
             row = msgspec.json.decode(line)
         else:
-            row = dict(zip(names, next(csv.reader([line.decode("utf-8")])), strict=False))
+            row = dict(zip(names, _fields(line.decode("utf-8")), strict=False))
     except (ValueError, RecursionError, csv.Error) as error:
         return Unread(f"cannot be read: {error}", line)
     return row if isinstance(row, dict) else Unread("is no object", line)
