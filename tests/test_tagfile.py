@@ -39,7 +39,7 @@ def test_the_core_keeps_its_budget():
 def test_the_readme_says_what_it_weighs():
     """The table of snippet/README.md to the byte, and about what is served."""
     readme = (pathlib.Path(__file__).parents[1] / "snippet/README.md").read_text()
-    for name in ("core", *tagfile.MODULES, "title", "debug"):
+    for name in ("core", *tagfile.MODULES, *tagfile.SWITCHED, "debug"):
         row = re.search(rf"^\| \**{name}\b[^|]*\| ([\d,]+) \|", readme, re.MULTILINE)
         assert row, name
         assert int(row[1].replace(",", "")) == len(brotli.compress(tagfile.built(name).encode())), name
@@ -49,7 +49,7 @@ def test_the_readme_says_what_it_weighs():
     assert abs(int(said[1].replace(",", "")) - served) <= 25
 
 
-@pytest.mark.parametrize("name", [*tagfile.MODULES, "title", "debug"])
+@pytest.mark.parametrize("name", [*tagfile.MODULES, *tagfile.SWITCHED, "debug"])
 def test_modules_are_small(name):
     """A kilobyte each at most."""
     assert len(brotli.compress(tagfile.built(name).encode())) <= 1024

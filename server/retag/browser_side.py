@@ -101,6 +101,8 @@ def context_of(hit: Hit, tag: Tag, beacon: Beacon, device: Device) -> bytes:
         _text(get("language"), LONGEST_TEXT),
         _pixels(get("sw")),
         _pixels(get("sh")),
+        _pixels(get("vw")),
+        _pixels(get("vh")),
         None if beacon.consent is None else str(beacon.consent)[:20],
         tag.params,
     )
@@ -115,6 +117,8 @@ def _context(
     language: str | None,
     width: int | None,
     height: int | None,
+    view_width: int | None,
+    view_height: int | None,
     consent: str | None,
     params: frozenset[str],
 ) -> bytes:
@@ -127,6 +131,8 @@ def _context(
         "lang": None if language is None else scrub.text(language),
         "sw": width,
         "sh": height,
+        "vw": view_width,
+        "vh": view_height,
         "consent": consent,
     }
     return encode({name: value for name, value in said.items() if value is not None})

@@ -11,10 +11,9 @@ export const said = (word) => Object.values(words).includes(word);
 /** Whether nothing may be sent or kept. */
 export const denied = () => nav.globalPrivacyControl == 1 || said(false);
 
-/** True to send, false to drop, undefined to wait in memory. Attributes may only make a mode stricter. */
+/** Whether a tag's events may be sent and kept; else they wait in memory. Attributes may only make a mode stricter. */
 export const allowed = (id) =>
-  !denied() &&
-  (said(true) || (said(0) || /required/.test([data.consent, CONFIG[id]?.consent]) ? undefined : true));
+  !denied() && (said(true) || !(said(0) || /required/.test([data.consent, CONFIG[id]?.consent])));
 
 /** Whether the page has been seen: not while it is prerendered or has only been opened in the background. */
 export const seen = () => (once ||= !doc.hidden);

@@ -26,16 +26,15 @@ let blocked = 0;
 let notBefore = 0;
 let hiding;
 let adopting;
+let opened;
 let owed;
-let word = own;
-
-/** Whether this browser has been answered before, and so has its id. */
-const known = () => stored((store) => store._retag);
+let first;
 
 const wire = (event) => ({ ...event, sent: Date.now() });
 
 /** Write the queue down under this tab's lease, so that a reload or a killed tab loses nothing. */
 const save = () =>
+  opened &&
   stored((store) => {
     const mine = queue.filter((event) => seen() && allowed(event.tid));
     const lease = hiding ? 0 : Math.max(notBefore, Date.now()) + LEASE;
@@ -47,15 +46,22 @@ const saved = (run) =>
   stored((store) => Object.keys(store).forEach((key) => key.startsWith('_retag') && run(store, key)));
 
 /** Take over what tabs that are gone have left; a living one is asked again when its lease is over. */
-export const adopt = () => {
+const take = () => {
+  opened = 1;
   adopting = 0;
   saved((store, key) => {
     const { lease, mine } = attempt(() => JSON.parse(store[key])) || {};
     if (key == own || !mine?.every(({ tid }) => allowed(tid))) return;
-    if (lease > Date.now()) return (adopting ||= setTimeout(adopt, LEASE));
+    if (lease > Date.now()) return (adopting ||= setTimeout(take, LEASE));
     delete store[key];
     queue = mine.concat(queue);
   });
+  hold();
+};
+
+/** Send, and open the storage after: it is another process's, and the first event does not wait for it. */
+export const adopt = () => {
+  setTimeout(take, 99);
   hold();
 };
 
@@ -80,7 +86,7 @@ const settle = (batch, done) => {
 };
 
 const later = (seconds) => {
-  const wait = Math.max(seconds | 0, Math.min(60, 2 ** failures++)) * (1e3 + (Date.now() % 1e3));
+  const wait = Math.max(seconds | 0, 2 ** Math.min(6, failures++)) * (1e3 + (Date.now() % 1e3));
   notBefore = Date.now() + wait;
   setTimeout(flush, wait + 9);
 };
@@ -94,7 +100,7 @@ const read = ({ status, headers }) => {
   say(status, headers.get('retag-outcome'));
   if (status > 499 || status == 429) return later(headers.get('retry-after'));
   answered = 1;
-  if (status < 400) stored((store) => (store._retag = 1));
+  if (status < 400 && first != 1) keep('retag', 1, YEAR);
   return !(failures = blocked = 0);
 };
 
@@ -123,9 +129,12 @@ const beacon = (body) => attempt(() => nav.sendBeacon(url, body));
 const browser = () => {
   const cookies = jar();
   const found = clicks(cookies);
-  found.pin_unauth = recall('pin_unauth', cookies);
+  found.pin_unauth = recall('_pin_unauth', cookies);
   // The first requests of a new browser, from any tab, share a word for a minute: the server makes them one visitor.
-  if (!known() && !(found.first = recall('retag', cookies))) keep('retag', (found.first = word), 60);
+  // Then it is 1: a browser that has been answered has its id.
+  first = recall('_retag', cookies);
+  if (!first) keep('retag', (first = own), 60);
+  if (first != 1) found.first = first;
   return found;
 };
 
@@ -170,7 +179,7 @@ export const flush = () => send().catch(say);
 
 /** The page hides: hand over what has not left, and give up the lease. */
 export const hide = () => {
-  hiding = 1;
+  hiding = opened = 1;
   flush();
   hiding = 0;
 };
@@ -184,10 +193,10 @@ export const retry = () => {
 
 /** Drop what waits, delete what is ours, and tell the server to drop the browser's id. */
 export const forget = (tags) => {
-  const pin_unauth = recall('pin_unauth', jar());
-  owed = forgetAll() || known() || owed;
+  const cookies = jar();
+  const pin_unauth = recall('_pin_unauth', cookies);
+  owed = forgetAll(cookies) || owed;
   queue = [];
-  word = attempt(random);
   saved((store, key) => delete store[key]);
   if (owed)
     tags.forEach(({ id }) => {

@@ -4,10 +4,13 @@ import { doc } from './safe.js';
 
 const script = doc.currentScript;
 
+/** The query that the page was opened with. */
+export const landing = location.search;
+
 /** The data attributes of our script element. */
 export const data = script?.dataset || {};
 
-export const debugging = 'debug' in data || /retag_debug=1/.test(location.search);
+export const debugging = 'debug' in data || /retag_debug=1/.test(landing);
 
 /** What there is to tell; the module, which comes later, explains it in the console. */
 export const heard = [];

@@ -16,5 +16,5 @@ export const keep = (name, value, seconds) =>
 /** All cookies of the page as one text: they are another process's, so ask once. */
 export const jar = () => attempt(() => doc.cookie) || '';
 
-/** A value that is kept in such a text, or undefined. */
-export const recall = (name, cookies) => cookies.match(`\\b_${name}=([^;]+)`)?.[1];
+/** The value of a name, a pattern, in such a text or in an address; or undefined. */
+export const recall = (name, text) => text.match(`\\b${name}=([\\w.~%+:=-]+)`)?.[1];

@@ -22,7 +22,7 @@ const address = () => location.href.split(CONFIG.hash ? ' ' : '#')[0];
 let here = address();
 let referrer = doc.referrer;
 
-// No viewport here: reading `innerWidth` forces a layout; the engagement module sends it.
+// No viewport here: a module sends it, where that forces no layout.
 const automatic = () => ({
   loc: scrub(location.href),
   ref: scrub(referrer),

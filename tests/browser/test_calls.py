@@ -176,9 +176,10 @@ def test_what_is_sent_of_the_browser(stage):
     """Address, referrer, screen, language, user-agent hints, times and an id of its own for each event."""
     posted = []
     stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
-    stage.patch(script={"title": True})
-    stage.show(calls="pintrk('load', TAG); pintrk('page'); pintrk('track', 'lead');")
-    stage.until("init", "lead")
+    stage.patch(script={"title": True, "viewport": True})
+    page = stage.show(calls="pintrk('load', TAG); pintrk('page'); pintrk('track', 'lead');")
+    kept = json.loads(stage.until("init", "lead")[0][5])
+    assert [kept["vw"], kept["vh"]] == page.evaluate("[innerWidth, innerHeight]")
     first, second = json.loads(posted[0])
     assert first["ad"]["loc"].endswith(f"/stage/{stage.name}")
     assert {"sw", "sh", "language", "if", "title", "brands", "platform", "mobile"} <= first["ad"].keys()

@@ -147,6 +147,23 @@ def test_what_is_more_than_a_beacon_holds_is_split(stage):
     stage.until("init", *["lead"] * 30)
 
 
+def test_the_first_event_does_not_wait_for_storage(stage):
+    """Opening it asks another process; what is not answered is kept there all the same, soon after."""
+    stage.context.add_init_script(
+        "window.order = []; const {fetch} = window;"
+        "window.fetch = (...given) => { order.push('sent'); return fetch(...given) };"
+        "const {get} = Object.getOwnPropertyDescriptor(window, 'localStorage');"
+        "Object.defineProperty(window, 'localStorage',"
+        "{get() { order.push('opened'); return get.call(window) }})"
+    )
+    page = stage.context.new_page()
+    page.route("**/v3/", lambda route: None)
+    stage.show(calls=VIEW, page=page)
+    page.wait_for_function("Object.keys(localStorage).some(key => key.startsWith('_retag:'))")
+    assert page.evaluate("order")[:2] == ["sent", "opened"]
+    stage.waiting.clear()
+
+
 def test_two_tabs_of_a_new_browser_opened_at_once_are_one_visitor(stage):
     """Both send before either has been answered."""
     held = []

@@ -42,12 +42,16 @@ def test_a_fragment_is_no_new_page(stage):
 
 
 def test_hash_routes_count_where_the_tag_says_so(stage):
-    """An option of the tag's configuration."""
+    """An option of the tag's configuration; the route is kept as a path, without what it is asked with."""
     stage.patch(script={"hash": True})
     page = stage.show(calls=VIEW)
     stage.until("init")
-    page.evaluate("location.hash = 'details'")
+    page.evaluate("location.hash = '/cart/ann@mail.example?token=secret'")
     stage.until("init", "init")
+    page.evaluate("location.hash = 'details'")
+    urls = [row[3] for row in stage.until("init", "init", "init")]
+    assert urls[0] == urls[2]
+    assert urls[1] == urls[0] + "%23/cart/[email]"
 
 
 def test_a_return_from_the_back_forward_cache_is_a_view(stage):

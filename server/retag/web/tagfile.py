@@ -31,6 +31,8 @@ from retag.store import tag_files
 
 MODULES = ("products", "consent", "engagement", "forms")
 """What a tag's configuration may switch on, in the order of loading."""
+SWITCHED = ("title", "hash", "viewport")
+"""Modules that an option of their name switches on."""
 OPTIONS = ("hash", "google", "vendor")
 """File-wide options: count hash routes, follow Google's consent mode, the IAB vendor id."""
 HOUR = "public, max-age=3600, stale-while-revalidate=86400"
@@ -91,8 +93,8 @@ def configuration(tags: Mapping[int, Tag], debug: str, word: str) -> dict[str, A
 def compose(tags: Mapping[int, Tag], debug: str, word: str = "") -> bytes:
     """`(core)(CONFIG,[MODULE,…]);` for these tags."""
     wanted = {name for tag in tags.values() for name in tag.script.get("modules", ())}
-    wanted |= {"title" for tag in tags.values() if tag.script.get("title")}
-    modules = ",".join(built(name) for name in (*MODULES, "title") if name in wanted)
+    wanted |= {name for tag in tags.values() for name in SWITCHED if tag.script.get(name)}
+    modules = ",".join(built(name) for name in (*MODULES, *SWITCHED) if name in wanted)
     config = msgspec.json.encode(configuration(tags, debug, word)).decode().replace("<", "\\u003c")
     return f"{built('core')}({config},[{modules}]);\n".encode()
 
