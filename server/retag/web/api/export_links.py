@@ -58,7 +58,7 @@ class LinkView(msgspec.Struct):
 
 class DownloadView(msgspec.Struct):
     """One download: `at` in UTC ms; `who` a key's prefix, `link of` it, or `command line`. Raw events have no
-    `audience_id`; without a `sha256` it was broken off."""
+    `audience_id`; without a `sha256` it is under way, or was broken off."""
 
     at: int
     who: str
