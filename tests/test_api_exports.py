@@ -3,8 +3,10 @@
 import hashlib
 import json
 
+import msgspec
 import pytest
 
+from retag.web.api import exports
 from shop import running
 from test_api_visitors import checkout, until
 
@@ -114,3 +116,19 @@ async def test_export_needs_its_scope(tmp_path):
     """A key that reads audiences does not download people."""
     async with running(tmp_path, scopes=("audiences:read", "audiences:write")) as shop:
         await export(shop, await shop.audience(), status=403)
+
+
+async def test_an_audience_that_is_being_filled_is_not_given_out_as_a_whole(tmp_path, monkeypatch):
+    """A tool would remove from its list whoever is not in the file yet: 409, with what to wait for."""
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann")
+        known = exports.find
+
+        async def unfinished(*given):
+            return msgspec.structs.replace(await known(*given), ready=None)
+
+        monkeypatch.setattr(exports, "PATIENCE_S", 0.1)
+        monkeypatch.setattr(exports, "find", unfinished)
+        early = await shop.client.get(f"{shop.v5}/audiences/{made['id']}/export")
+        assert early.status_code == 409
+        assert "READY" in early.json()["message"]

@@ -33,8 +33,9 @@ BODY = 10.0
 PACE = 64 << 10
 ANSWER = 60.0
 """Seconds that the door may take for its answer: far more than it ever should."""
-KEEP_ALIVE = 15.0
-"""Seconds between requests."""
+KEEP_ALIVE = 75.0
+"""Seconds between requests: longer than a proxy in front keeps its own idle connections (nginx: 60), so that
+none sends a beacon into our closing."""
 STALLED = 60.0
 """Seconds that a reader of a long answer may take nothing at all."""
 LINGER = 2.0
