@@ -18,7 +18,7 @@ from itsdangerous import Signer as Itsdangerous
 
 from retag import errors
 
-ID_BYTES, LEAST_KEY, LONGEST = 16, 32, 120
+LEAST_KEY = 32
 SHAPE = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """The canonical form: the last characters' spare bits are zero."""
 COOKIE, PLAIN_COOKIE = "__Host-retag", "retag"

@@ -158,12 +158,3 @@ def visitors_showing(cn: sqlite3.Connection, account: int, values: set[bytes]) -
     source = f"k CROSS JOIN identifier i USING (account, value) WHERE i.kind IN ({KINDS})"
     found = bulk.lookup(cn, keys, "account, value", "hex(visitor)", source)
     return [bytes.fromhex(visitor) for visitor in dict.fromkeys(one[0] for one in found)]
-
-
-def lists_naming(cn: sqlite3.Connection, account: int, value: bytes) -> list[int]:
-    """The account's lists with this digest: what the fold asks when a visitor shows a new identifier."""
-    sql = (
-        "SELECT l.id FROM customer_list l JOIN customer_record r ON r.list = l.id AND r.value = ?"
-        " WHERE l.account = ?"
-    )
-    return [row[0] for row in cn.execute(sql, (value, account))]
