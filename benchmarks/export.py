@@ -1,12 +1,12 @@
 """Exports of a large audience over HTTP: how fast, how soon, in how much memory, and what the door notices.
 
-    python benchmarks/export.py [--members 1000000] [--formats csv,ndjson,…] [--seconds 8]
+    python benchmarks/export.py [--members 1000000] [--formats csv,ndjson,…] [--seconds 8] [--folder FOLDER]
 
 For each format: members a second by the clock and by the processor that server and press took, the time to
 the first byte of the body, and how much both processes grew over what they held when idle. One member in ten,
 100,000 at most, has e-mail, phone, device and click id. Then wrk fills the door, without an export and during
 one export after another (`--seconds 0` leaves that out; it needs wrk). Members go straight into the file: the
-fold has a benchmark of its own.
+fold has a benchmark of its own. In `--folder` they stay for the next run; `--only-fill` makes no other.
 """
 
 from __future__ import annotations
@@ -46,12 +46,18 @@ def ask(server: Server, method: str, path: str, body: bytes | None = None) -> ht
 
 
 def fill(server: Server, members: int) -> None:
-    """Members in order of id, and identifiers for some."""
+    """Members in order of id, and identifiers for some; nothing if there are so many."""
     every = max(EVERY, members // MOST_SHOWN)
     now = int(time.time() * 1000)
     with contextlib.closing(sqlite3.connect(server.folder / "retag.db", isolation_level=None)) as cn:
         cn.execute("PRAGMA busy_timeout = 60000")
         build = cn.execute("SELECT max(id) FROM build").fetchone()[0]
+        if build is None:
+            rule = b'{"name": "All", "audience_type": "VISITOR", "rule": {"event": "checkout"}}'
+            ask(server, "POST", "/audiences", rule).read()
+            build = cn.execute("SELECT max(id) FROM build").fetchone()[0]
+        if cn.execute("SELECT count(*) FROM member").fetchone()[0] >= members:
+            return
         for start in range(0, members, 100_000):
             ids = [n.to_bytes(6, "big") + os.urandom(10) for n in range(start, min(start + 100_000, members))]
             cn.execute("BEGIN IMMEDIATE")
@@ -93,6 +99,14 @@ def spent(server: Server) -> float:
     """Seconds of processor of both."""
     stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes(server)]
     return sum(int(one[11]) + int(one[12]) for one in stats) / TICK
+
+
+def settle(server: Server) -> None:
+    """Until the server has nothing to do: it checks a large file, and counts its members."""
+    before = -1.0
+    while spent(server) - before > 0.05:
+        before = spent(server)
+        time.sleep(2)
 
 
 def stream(server: Server, name: str, members: int) -> None:
@@ -156,18 +170,22 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=1_000_000)
     parser.add_argument("--formats", default=",".join(FORMATS))
     parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only-fill", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        _, script = collect.prepare(Path(name))
-        with serving(Path(name), rate_limits="off") as server:
-            rule = b'{"name": "All", "audience_type": "VISITOR", "rule": {"event": "checkout"}}'
-            ask(server, "POST", "/audiences", rule).read()
-            fill(server, given.members)
-            time.sleep(2)  # the press has come up
-            for one in given.formats.split(","):
-                stream(server, one, given.members)
-            if given.seconds and script:
-                beside(server, script, given.seconds)
+    with contextlib.ExitStack() as held:
+        folder = given.folder or Path(held.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        _, script = collect.prepare(folder)
+        server = held.enter_context(serving(folder, rate_limits="off"))
+        fill(server, given.members)
+        if given.only_fill:
+            return
+        settle(server)
+        for one in given.formats.split(","):
+            stream(server, one, given.members)
+        if given.seconds and script:
+            beside(server, script, given.seconds)
 
 
 main()
