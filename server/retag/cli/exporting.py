@@ -8,6 +8,7 @@ import contextlib
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +21,7 @@ from retag.press.codecs import CODECS, Stream
 from retag.press.flow import EVER, Flow
 from retag.press.job import Manifest
 from retag.store import downloads
-from retag.store.reader import Reader
+from retag.store.direct import Direct
 
 ABOUT = """Write an audience's members to standard output, or to a file.
 
@@ -63,13 +64,10 @@ def run(args: argparse.Namespace) -> int:
 
 async def written(path: str, account: int, audience: int, asked: Asked, file: Any) -> Manifest:
     """Everything, in constant memory; what came of it."""
-    reader = Reader(path)
-    try:
+    with closing(Direct(path)) as reader:
         job = await members_job(reader, account, audience, asked, database.now_ms())
         await printing.write(reader, job, file, Flow(EVER), lambda _: None)
         return job.manifest
-    finally:
-        await reader.close()
 
 
 def _account(cn: sqlite3.Connection, audience: int) -> int:

@@ -24,12 +24,12 @@ from retag import errors
 from retag.press import packing, printing
 from retag.press.flow import EVER, Flow
 from retag.press.job import Allow, Ended, Grown, Order, Pack, Report, Start
-from retag.store.reader import Reader
+from retag.store.direct import Direct
 
 log = logging.getLogger("retag.press")
 LINE = 1 << 20
-CONNECTIONS = 2
-"""Each may keep 8 MB of pages: so the press stays small."""
+UNTRACKED = 100_000
+"""Rows make no cycles: look for some now and then."""
 NICENESS = 19
 """The door goes first: on a machine whose processors are busy the press gets what is left."""
 
@@ -37,7 +37,7 @@ NICENESS = 19
 class Worker:
     """`flows` are the files under way, by name."""
 
-    def __init__(self, reader: Reader, folder: Path, report: Callable[[Report], None]) -> None:
+    def __init__(self, reader: Direct, folder: Path, report: Callable[[Report], None]) -> None:
         self.reader, self.folder, self.report = reader, folder, report
         self.flows: dict[str, Flow] = {}
         self.tasks: set[asyncio.Task[None]] = set()
@@ -102,8 +102,7 @@ async def run(path: str, folder: str, orders: BinaryIO, reports: BinaryIO) -> No
 
     lines = asyncio.StreamReader(limit=LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), orders)
-    reader = Reader(path, CONNECTIONS)
-    worker = Worker(reader, Path(folder), report)
+    worker = Worker(Direct(path), Path(folder), report)
     decode = msgspec.json.Decoder(Order).decode
     while line := await lines.readline():
         worker.take(decode(line))
@@ -116,6 +115,7 @@ def main(path: str, folder: str) -> None:
         signal.signal(sig, signal.SIG_IGN)
     os.nice(NICENESS)
     gc.freeze()
+    gc.set_threshold(UNTRACKED)
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     reports = os.fdopen(sys.stdout.fileno(), "wb", buffering=0)
     asyncio.run(run(path, folder, sys.stdin.buffer, reports))
