@@ -7,7 +7,7 @@ import pytest
 
 from beds import DAY, HOUR, NOW, Bed, visitor
 from retag import errors, upkeep
-from retag.press import pages
+from retag.press import delta
 from retag.store import changes, members
 from retag.store.members import AsOf
 from retag.store.reader import Reader
@@ -63,11 +63,11 @@ async def test_pages_sizes_and_deltas_agree_at_every_as_of(tmp_path, seed, monke
                 [one for one in told if one[0] == build and (one[1].step, one[1].instant) >= key]
             )
             ends = Ends(build, until, build)
-            delta = [row async for rows in pages.delta(reader, ends, since) for row in rows]
-            assert delta == [row async for rows in pages._walked(reader, ends, since) for row in rows]
+            found = [row async for rows in delta.both(reader, ends, since) for row in rows]
+            assert found == [row async for rows in delta.walked(reader, ends, since) for row in rows]
             allowed = set(await listed(reader, build, until, 2, objectors=False))
-            joined = {row[0] for row in delta if row[4] == "add"}
-            left = {row[0] for row in delta if row[4] == "remove"}
+            joined = {row[0] for row in found if row[4] == "add"}
+            left = {row[0] for row in found if row[4] == "remove"}
             assert (before | joined) - left == allowed <= after
     finally:
         await reader.close()

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from retag.formats.rows import COLUMNS, MORE, OP, Row, Shown
+from retag.formats.rows import COLUMNS, MORE, OP, Known, Row, Shown
 from retag.formats.tables import columns_of
 
 GROUP = 65_536
@@ -51,6 +51,7 @@ class Parquet:
     more = tuple(MORE)
     kinds: tuple[int, ...] = ()
     needs = "pyarrow"
+    by_visitor = True
 
     def __init__(self) -> None:
         self._waiting: list[Any] = []
@@ -59,6 +60,9 @@ class Parquet:
 
     def fresh(self, spreadsheet: bool = False) -> Parquet:
         return Parquet()
+
+    def takes(self, shown: Sequence[Known]) -> list[Known]:
+        return list(shown)
 
     def head(self, fields: Sequence[str]) -> bytes:
         self._arrow: Any = importlib.import_module("pyarrow")

@@ -25,13 +25,16 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 Row = tuple[Any, ...]
 """`(visitor, since, until, last)`, UTC ms, until windows.EVER when the membership does not lapse; a delta's
 has `op` too. Of raw events: store.raw.Row."""
-Shown = Mapping[bytes, Sequence[tuple[int, bytes, int]]]
-"""For each visitor the identifiers that they showed: `(kind, value, seen)`, the latest first."""
+Known = tuple[int, bytes, int]
+"""An identifier that somebody showed: `(kind, value, seen)`."""
+Shown = Mapping[bytes, Sequence[Known]]
+"""Those of each visitor, the latest first."""
 
 
 class Format(Protocol):
     """`columns` are those of a file that chooses its own, `more` what can be added to them; `()` when they
-    are a platform's. `kinds` are the identifiers that these need; `needs` is the library of an extra."""
+    are a platform's. `kinds` are the identifiers that these need; `needs` is the library of an extra.
+    `by_visitor`: a later line of a visitor stands for an earlier one; else each identifier stands alone."""
 
     name: str
     media_type: str
@@ -40,6 +43,7 @@ class Format(Protocol):
     more: tuple[str, ...]
     kinds: tuple[int, ...]
     needs: str
+    by_visitor: bool
 
     def fresh(self, spreadsheet: bool = False) -> Format:
         """The format for one export; for a `spreadsheet`, no free text in it is a formula."""
@@ -51,6 +55,10 @@ class Format(Protocol):
 
     def page(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> tuple[bytes, int]:
         """The rows' bytes, and how many are in them; a member who lacks what the format needs is not."""
+        ...
+
+    def takes(self, shown: Sequence[Known]) -> list[Known]:
+        """Which of a member's identifiers are in the file."""
         ...
 
     def end(self) -> bytes:
@@ -71,9 +79,13 @@ class Text:
     more: tuple[str, ...] = ()
     kinds: tuple[int, ...] = ()
     needs = ""
+    by_visitor = True
 
     def fresh(self, spreadsheet: bool = False) -> Any:
         return self
+
+    def takes(self, shown: Sequence[Known]) -> list[Known]:
+        return list(shown)
 
     def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
         """The lines of each member who has some."""
@@ -103,7 +115,7 @@ def names_of(visitors: Sequence[bytes]) -> list[str]:
     return [text[i : i + 36] for i in range(0, 36 * n, 36)]
 
 
-def latest(shown: Sequence[tuple[int, bytes, int]], kind: int) -> str | None:
+def latest(shown: Sequence[Known], kind: int) -> str | None:
     """The latest identifier of a kind as text: a SHA-256 in hexadecimal, or a click id as it came."""
     click = kind in CLICKS.values()
     for k, value, _ in shown:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from retag.formats.rows import EMAIL, FORMULA, MAID, MD5, SHA256, Row, Shown, Text, names_of
+from retag.formats.rows import EMAIL, FORMULA, MAID, MD5, SHA256, Known, Row, Shown, Text, names_of
 from retag.people import CLICKS
 
 SHA1 = 20
+REMOVED = ("remove",)
 
 
 class Upload(Text):
@@ -25,6 +26,8 @@ class Upload(Text):
     `takes` has, for each column in order, the kind of identifier; a column stands as often as there may be
     values. Only SHA-256: it alone is known to be of the normal form that the platform hashes.
     """
+
+    by_visitor = False
 
     def __init__(self, name: str, takes: Sequence[tuple[str, int]], most: int = 3) -> None:
         self.name, self.most = name, most
@@ -38,10 +41,16 @@ class Upload(Text):
         found = [self._cells(shown.get(row[0], ())) for row in rows]
         return [",".join(cells) + "\r\n" for cells in found if any(cells)]
 
-    def _cells(self, shown: Sequence[tuple[int, bytes, int]]) -> list[str]:
+    def takes(self, shown: Sequence[Known]) -> list[Known]:
+        return [one for kind in self.kinds for one in self._of(kind, shown)]
+
+    def _of(self, kind: int, shown: Sequence[Known]) -> list[Known]:
+        return [one for one in shown if one[0] == kind and len(one[1]) == SHA256][: self.most]
+
+    def _cells(self, shown: Sequence[Known]) -> list[str]:
         cells: list[str] = []
         for kind in self.kinds:
-            values = [value.hex() for k, value, _ in shown if k == kind and len(value) == SHA256][: self.most]
+            values = [one[1].hex() for one in self._of(kind, shown)]
             cells += values + [""] * (self.most - len(values))
         return cells
 
@@ -61,26 +70,25 @@ class Pinterest(Upload):
         return b""
 
     def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
-        found = [self._lines(shown.get(row[0], ())) for row in rows]
-        return [lines for lines in found if lines]
+        found = [self.takes(shown.get(row[0], ())) for row in rows]
+        return ["".join(f"{one[1].hex()}\r\n" for one in mine) for mine in found if mine]
 
-    def _lines(self, shown: Sequence[tuple[int, bytes, int]]) -> str:
-        found = [value for kind in self.kinds for value in self._of(kind, shown)]
-        return "".join(f"{value.hex()}\r\n" for value in found)
-
-    def _of(self, kind: int, shown: Sequence[tuple[int, bytes, int]]) -> list[bytes]:
+    def _of(self, kind: int, shown: Sequence[Known]) -> list[Known]:
         best, *others = [
-            [value for k, value, _ in shown if k == kind and len(value) == length]
+            [one for one in shown if one[0] == kind and len(one[1]) == length]
             for length in self.lengths[kind]
         ]
-        return best + [value for some in others if len(some) > len(best) for value in some]
+        return best + [one for some in others if len(some) > len(best) for one in some]
 
 
 class ClickIds(Upload):
     """The latest click id of each platform that a member came with, and when it was last seen, UTC ms.
 
-    An id that a spreadsheet would run as a formula is not one that a platform gives: it is left out.
+    An id that a spreadsheet would run as a formula is not one that a platform gives: it is left out. Who is
+    removed may have none: they are removed by visitor.
     """
+
+    by_visitor = True
 
     def __init__(self) -> None:
         super().__init__("click_ids", list(CLICKS.items()))
@@ -90,13 +98,22 @@ class ClickIds(Upload):
         found = [self._cells(shown.get(row[0], ())) for row in rows]
         names = names_of([row[0] for row in rows])
         return [
-            f"{name},{','.join(cells)}\r\n" for name, cells in zip(names, found, strict=True) if any(cells)
+            f"{name},{','.join(cells)}\r\n"
+            for name, cells, row in zip(names, found, rows, strict=True)
+            if any(cells) or row[4:] == REMOVED
         ]
 
-    def _cells(self, shown: Sequence[tuple[int, bytes, int]]) -> list[str]:
-        latest: dict[int, tuple[int, bytes]] = {}
-        for kind, value, seen in shown:
-            if value.isascii() and not value.decode().startswith(FORMULA):
-                latest[kind] = max(latest.get(kind, (0, b"")), (seen, value))
-        pairs = [latest.get(kind, (0, b"")) for kind in self.kinds]
-        return [cell for seen, value in pairs for cell in (value.decode(), str(seen) if value else "")]
+    def _of(self, kind: int, shown: Sequence[Known]) -> list[Known]:
+        usual = [
+            (seen, value)
+            for k, value, seen in shown
+            if k == kind and value.isascii() and not value.decode().startswith(FORMULA)
+        ]
+        return [(kind, value, seen) for seen, value in [max(usual)]] if usual else []
+
+    def _cells(self, shown: Sequence[Known]) -> list[str]:
+        cells: list[str] = []
+        for kind in self.kinds:
+            (_, value, seen), *_ = *self._of(kind, shown), (0, b"", 0)
+            cells += [value.decode(), str(seen) if value else ""]
+        return cells

@@ -13,7 +13,9 @@ import msgspec
 from retag import errors
 from retag.formats import EVENT_FORMATS, FORMATS, OP, Format
 from retag.press.job import Job, Manifest
-from retag.store import members
+from retag.store import identified, members, news
+from retag.store.erasing import ERASED
+from retag.store.members import AsOf
 
 OPS = ("add", "remove")
 SLUG = 40
@@ -41,7 +43,7 @@ async def members_job(reader: Any, account: int, audience: int, asked: Asked, no
         known = await members.current(snapshot, now)
         until = until or known
         for name, one in (("as_of", until), ("since", since)):
-            if one and one.step > known.step:
+            if one and one.later(known):
                 raise errors.Invalid(name, "must be a token that an earlier export gave")
         if since and (since.instant, since.step) > (until.instant, until.step):
             raise errors.Invalid("since", "must not be later than as_of")
@@ -125,9 +127,19 @@ async def check(reader: Any, job: Job) -> None:
     if job.build is not None and about.op != "remove":
         await members.check_whole(reader, job.build, job.until)
         if job.kinds:
-            await members.check_shared(reader, job.build, job.until)
-    if job.kinds and job.since is not None and job.since_build is not None and about.op != "add":
-        await members.check_whole(reader, job.since_build, job.since, job.until.step)
+            await identified.check_shared(reader, job.build, job.until)
+    if job.kinds and job.since is not None:
+        await news.check(reader, job.since)
+        if job.since_build is not None and about.op != "add":
+            await _check_left(reader, job, job.since, job.since_build)
+
+
+async def _check_left(reader: Any, job: Job, since: AsOf, build: int) -> None:
+    """Gone when somebody in the earlier file has gone behind the later one; when somebody was erased, it is
+    no longer known what a platform should remove."""
+    await members.check_whole(reader, build, since, job.until.step)
+    if not job.format().by_visitor:
+        await members.check_whole(reader, build, since, cause=ERASED)
 
 
 def title(job: Job, audience: str = "") -> str:

@@ -12,7 +12,7 @@ from retag import errors
 from retag.formats import Row, Shown
 from retag.press.flow import Flow
 from retag.press.job import Job
-from retag.press.pages import pages, shown
+from retag.press.pages import pages
 
 SHORT = "The disk is short: free some space, then take the export again."
 Told = Callable[[int], None]
@@ -56,9 +56,9 @@ async def write(reader: Any, job: Job, file: Any, flow: Flow, told: Told) -> int
     output = Output(job, file)
     output.begin()
     told(output.size)
-    async for rows in pages(reader, job):
+    async for rows, known in pages(reader, job):
         await flow.room(output.size)
-        output.page(rows, await shown(reader, job, rows))
+        output.page(rows, known)
         told(output.size)
     output.end()
     return output.size

@@ -8,17 +8,19 @@ snapshot. Pages follow the table's key, each its own short read.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from retag import errors
+from retag.store import log
 from retag.windows import DAY, EVER
 
 KEPT_MS = 30 * DAY
 """Transitions are kept this long."""
-TOKEN = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16})")
+TOKEN = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16})(?:-([0-9a-f]{1,15}))?")
 LAST = b"\xff" * 17
 GONE = "Somebody in this export was erased or opted out since: take a full export."
 
@@ -27,18 +29,30 @@ PAGE = 3_000
 """Rows of one read: some milliseconds, during which the reader pins the WAL."""
 MOST_BOUND = 1_000
 
+LATER = "SELECT visitor, opens, closes, last, cause FROM transition WHERE build = ? AND step > ?"
+BACKWARDS = "ORDER BY visitor, step DESC, id DESC"
+
 Row = tuple[Any, ...]
 """One member at an as_of: `(visitor, opens, closes, last)`; UTC ms, `closes` may be windows.EVER."""
 
 
 class AsOf(msgspec.Struct, frozen=True):
-    """An instant, UTC ms, and the fold step up to which changes count."""
+    """An instant, UTC ms, and the fold step up to which changes count.
+
+    `folded` is the place in the log up to which events were known, None in tokens of earlier versions.
+    """
 
     instant: int
     step: int
+    folded: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.instant:x}-{self.step:x}"
+        told = f"{self.instant:x}-{self.step:x}"
+        return told if self.folded is None else f"{told}-{self.folded:x}"
+
+    def later(self, other: AsOf) -> bool:
+        """Whether more is known than at the other."""
+        return self.step > other.step or (self.folded or 0) > (other.folded or 0)
 
 
 class Queries(Protocol):
@@ -52,7 +66,8 @@ class Queries(Protocol):
 def parse(token: str, now: int, name: str = "as_of") -> AsOf:
     """The as_of that a token names; Invalid when this server never gave it, Gone when it is too old."""
     found = TOKEN.fullmatch(token)
-    as_of = AsOf(int(found[1], 16), int(found[2], 16)) if found else AsOf(now + 1, 0)
+    folded = int(found[3], 16) if found and found[3] else None
+    as_of = AsOf(int(found[1], 16), int(found[2], 16), folded) if found else AsOf(now + 1, 0)
     if as_of.instant > now or as_of.step >= EVER:
         raise errors.Invalid(name, "must be a token that an earlier export gave")
     if as_of.instant < now - KEPT_MS:
@@ -62,8 +77,13 @@ def parse(token: str, now: int, name: str = "as_of") -> AsOf:
 
 async def current(reader: Queries, now: int) -> AsOf:
     """What is known at `now`."""
-    row = await reader.one("SELECT value FROM progress WHERE name = 'step'")
-    return AsOf(now, row[0] if row else 0)
+    rows = dict(await reader.all("SELECT name, value FROM progress WHERE name IN ('step', 'folded')"))
+    return AsOf(now, rows.get("step", 0), rows.get("folded", 0))
+
+
+def at(cn: sqlite3.Connection, now: int) -> AsOf:
+    """The same on the writer."""
+    return AsOf(now, log.progress(cn, "step"), log.progress(cn, "folded"))
 
 
 async def departures(reader: Queries) -> int:
@@ -127,14 +147,29 @@ async def _undone(
     reader: Queries, build: int, as_of: AsOf, after: bytes, upto: bytes, objectors: bool = True
 ) -> dict[bytes, Row]:
     """The windows then of those whom a later step changed; the earliest such step knows."""
-    sql = (
-        "SELECT visitor, opens, closes, last, cause FROM transition WHERE build = ? AND visitor > ?"
-        " AND visitor <= ? AND step > ? ORDER BY visitor, step DESC, id DESC"
-    )
-    rows = await reader.all(sql, (build, after, upto, as_of.step))
+    sql = f"{LATER} AND visitor > ? AND visitor <= ? {BACKWARDS}"
+    return _then(await reader.all(sql, (build, as_of.step, after, upto)), objectors)
+
+
+def _then(rows: list[Row], objectors: bool) -> dict[bytes, Row]:
+    """By visitor, the window before the first of these transitions, which come latest first."""
     found = {row[0]: row[:4] for row in rows}
     gone = set() if objectors else {row[0] for row in rows if row[4]}
     return found | {one: (one, EVER, EVER, 0) for one in gone}
+
+
+async def among(
+    reader: Queries, build: int, as_of: AsOf, visitors: Sequence[bytes], objectors: bool = True
+) -> dict[bytes, Row]:
+    """Those of some visitors who were members, as `page` has them."""
+    found: dict[bytes, Row] = {}
+    for some in some_of(visitors):
+        own = f"visitor IN ({marks(some)})"
+        sql = f"SELECT visitor, opens, closes, last FROM member WHERE build = ? AND {own}"
+        rows = {row[0]: row for row in await reader.all(sql, (build, *some))}
+        later = await reader.all(f"{LATER} AND {own} {BACKWARDS}", (build, as_of.step, *some))
+        found |= rows | _then(later, objectors)
+    return {one: row for one, row in found.items() if _holds(row, as_of.instant)}
 
 
 def _holds(row: Row, instant: int) -> bool:
@@ -160,71 +195,27 @@ async def members(store: Any, build: int | None, as_of: AsOf, objectors: bool = 
             yield one
 
 
-async def check_whole(reader: Queries, build: int, as_of: AsOf, behind: int | None = None) -> None:
+async def check_whole(
+    reader: Queries, build: int, as_of: AsOf, behind: int | None = None, cause: int = 1
+) -> None:
     """Gone when somebody who was in has since been erased or objected: their id is given out no more. With
-    `behind`, only since that later step."""
+    `behind`, only since that later step; `cause` is the least that counts."""
     then = (
         "SELECT t.opens <= ?3 AND t.closes > ?3 FROM transition t WHERE t.build = ?1"
         " AND t.visitor = gone.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
     )
-    sql = f"SELECT 1 FROM transition gone WHERE build = ?1 AND step > ?4 AND cause > 0 AND ({then}) LIMIT 1"
-    params = (build, as_of.step, as_of.instant, as_of.step if behind is None else behind)
+    gone = "SELECT 1 FROM transition gone WHERE build = ?1 AND step > ?4 AND cause > 0 AND cause >= ?5"
+    sql = f"{gone} AND ({then}) LIMIT 1"
+    params = (build, as_of.step, as_of.instant, as_of.step if behind is None else behind, cause)
     if await reader.one(sql, params):
         raise errors.Gone(GONE)
 
 
-async def check_shared(reader: Queries, build: int, as_of: AsOf) -> None:
-    """Gone when somebody who was in has since withheld their identifiers: no file has them any more."""
-    then = (
-        "SELECT t.opens <= ?3 AND t.closes > ?3 FROM transition t WHERE t.build = ?1"
-        " AND t.visitor = w.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
-    )
-    now = "SELECT m.opens <= ?3 AND m.closes > ?3 FROM member m WHERE m.build = ?1 AND m.visitor = w.visitor"
-    sql = f"SELECT 1 FROM withheld w WHERE w.step > ?2 AND coalesce(({then}), ({now})) LIMIT 1"
-    if await reader.one(sql, (build, as_of.step, as_of.instant)):
-        raise errors.Gone(GONE)
+def some_of(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The values, as many at a time as one statement takes."""
+    for start in range(0, len(values), MOST_BOUND):
+        yield values[start : start + MOST_BOUND]
 
 
-async def withdrawn(reader: Queries, build: int, since: AsOf, until: AsOf) -> list[Row]:
-    """Members at both who withheld their identifiers in between: for whoever has these they are gone."""
-    sql = "SELECT visitor FROM withheld WHERE step > ? AND step <= ?"
-    found = []
-    for (visitor,) in await reader.all(sql, (since.step, until.step)):
-        before, now = [await _row(reader, build, as_of, visitor) for as_of in (since, until)]
-        if before and now:
-            found.append(now)
-    return found
-
-
-async def _row(reader: Queries, build: int, as_of: AsOf, visitor: bytes) -> Row | None:
-    """A member's row at an as_of, None for no member."""
-    just_before = (int.from_bytes(visitor, "big") - 1).to_bytes(len(visitor), "big")
-    rows, _ = await page(reader, build, as_of, just_before, 1)
-    return rows[0] if rows and rows[0][0] == visitor else None
-
-
-async def shown(
-    reader: Queries, account: int, visitors: Sequence[bytes], kinds: Sequence[int], all: bool = False
-) -> dict[bytes, list[tuple[int, bytes, int]]]:
-    """The identifiers of these kinds that visitors showed, `(kind, value, seen)`, the latest first.
-
-    Not those in quarantine, which are nobody's, nor, unless `all`, any of visitors who withhold theirs.
-    """
-    found: dict[bytes, list[tuple[int, bytes, int]]] = {}
-    for start in range(0, len(visitors), MOST_BOUND):
-        some = visitors[start : start + MOST_BOUND]
-        sql = (
-            "SELECT visitor, kind, value, seen FROM identifier i INDEXED BY identifier_visitor"
-            f" WHERE visitor IN ({_marks(some)}) AND account = ? AND kind IN ({_marks(kinds)})"
-            " AND NOT EXISTS (SELECT 1 FROM quarantine q"
-            " WHERE q.account = i.account AND q.kind = i.kind AND q.value = i.value)"
-            f" {'' if all else 'AND visitor NOT IN (SELECT visitor FROM withheld)'}"
-            " ORDER BY seen DESC, value"
-        )
-        for visitor, *about in await reader.all(sql, (*some, account, *kinds)):
-            found.setdefault(visitor, []).append(tuple(about))
-    return found
-
-
-def _marks(values: Sequence[Any]) -> str:
+def marks(values: Sequence[Any]) -> str:
     return ",".join("?" * len(values))

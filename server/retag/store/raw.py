@@ -24,7 +24,7 @@ whether it is to be told."""
 async def pages(reader: Any, account: int, first: int, last: int) -> AsyncIterator[list[Row]]:
     """The account's events that arrived from `first` until before `last`, UTC ms. Empty pages say that the
     log is still being read."""
-    after = await _before(reader, first - SLACK)
+    after = await before(reader, "log", "seq", "received", first - SLACK)
     while True:
         rows = await reader.all(SQL, (account, after, PAGE))
         yield [row for row in rows if row[13] and first <= row[1] < last]
@@ -33,12 +33,13 @@ async def pages(reader: Any, account: int, first: int, last: int) -> AsyncIterat
         after = rows[-1][0]
 
 
-async def _before(reader: Any, instant: int) -> int:
-    """A place such that nothing up to it arrived after `instant`: halving, for no index has the times."""
-    low, high = 0, (await reader.one("SELECT coalesce(max(seq), 0) FROM log"))[0]
+async def before(reader: Any, table: str, place: str, time: str, instant: int) -> int:
+    """A place such that no row up to it is later than `instant`: halving, for no index has the times."""
+    low, high = 0, (await reader.one(f"SELECT coalesce(max({place}), 0) FROM {table}"))[0]
+    sql = f"SELECT {place}, {time} FROM {table} WHERE {place} > ? ORDER BY {place} LIMIT 1"
     while low < high:
         middle = (low + high) // 2
-        row = await reader.one("SELECT seq, received FROM log WHERE seq > ? ORDER BY seq LIMIT 1", (middle,))
+        row = await reader.one(sql, (middle,))
         if row is None or row[1] >= instant:
             high = middle
         else:

@@ -14,8 +14,7 @@ import msgspec
 
 from retag import webhooks
 from retag.slots import DAY, HOUR, MINUTE, backoff, next_slot
-from retag.store import hooks, log
-from retag.store.members import AsOf
+from retag.store import hooks, members
 
 FIRST_ID = 5_000_001
 MOST_ATTEMPTS = 8
@@ -127,14 +126,14 @@ def begin(cn: sqlite3.Connection, schedule: Schedule, now: int) -> Run:
     run_id = ask(cn, schedule.id, now)
     since = schedule.as_of if schedule.delta else None
     sql = "UPDATE export_run SET as_of = ?, since = ? WHERE id = ? AND as_of = ''"
-    cn.execute(sql, (str(AsOf(now, log.progress(cn, "step"))), since, run_id))
+    cn.execute(sql, (str(members.at(cn, now)), since, run_id))
     cn.execute("UPDATE export_run SET status = ?, attempts = attempts + 1 WHERE id = ?", (RUNNING, run_id))
     return decode_run(cn.execute(f"{RUNS} WHERE id = ?", (run_id,)).fetchone())
 
 
 def renew(cn: sqlite3.Connection, run: Run, since: str | None, now: int) -> Run:
     """The run at another instant: somebody who would have been in it at the old one has gone."""
-    as_of = str(AsOf(now, log.progress(cn, "step")))
+    as_of = str(members.at(cn, now))
     cn.execute("UPDATE export_run SET as_of = ?, since = ? WHERE id = ?", (as_of, since, run.id))
     return msgspec.structs.replace(run, as_of=as_of, since=since)
 
