@@ -26,6 +26,7 @@ from retag.web.api import export_links, exports, raw_events
 from retag.web.arrivals import Arrivals
 from retag.web.gate import Gate
 from retag.web.mine import Personal
+from retag.web.peers import Peers
 from retag.web.tally import Tally
 
 
@@ -77,7 +78,7 @@ async def running(
     app = Starlette(
         routes=[
             *Personal().routes(),
-            *export_links.ROUTES,
+            *export_links.Links().routes(),
             *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
         ]
     )
@@ -87,7 +88,7 @@ async def running(
     state.journal = Journal(SqliteStore(path), on_folded=state.arrivals.folded)
     state.reader = Reader(path)
     state.journal.start()
-    state.door = ingest.Door({}, Keyring(keys))
+    state.door, state.peers = ingest.Door({}, Keyring(keys)), Peers(())
     state.tag_file, state.tally = tagfile.TagFile(), Tally()
     upkeep = Upkeep(state.journal)
     upkeep.start()

@@ -2,9 +2,14 @@
 
 import re
 
+import httpx
 import pytest
 
-from retag.web.api import export_links
+from retag.press.job import Job, Manifest
+from retag.store.members import AsOf
+from retag.web import press
+from retag.web.api import export_links, limits
+from retag.web.streaming import MOST_READERS
 from shop import running
 from test_api_exports import export, filled
 
@@ -89,3 +94,48 @@ async def test_any_cut_of_the_stream_is_detected(tmp_path):
         for end in range(len(whole)):
             assert not whole[:end].endswith(trailer)
             assert b'"sha256"' not in whole[:end] or not whole[:end].endswith(b"\n")
+
+
+async def test_who_tries_links_is_told_to_wait_and_nobody_else(tmp_path):
+    """An address has ten guesses a minute; a link that is valid works from there all the same."""
+    async with running(tmp_path) as shop:
+        url = await linked(shop, await filled(shop, "ann"))
+        transport = httpx.ASGITransport(shop.client._transport.app, client=("9.9.9.9", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as stranger:
+            wrong = url.replace("format=ndjson", "format=csv")
+            found = [await stranger.get(wrong) for _ in range(12)]
+            assert [one.status_code for one in found] == [403] * 10 + [429] * 2
+            assert 0 < int(found[-1].headers["retry-after"]) <= 60
+            assert (await stranger.get(url)).status_code == 200
+        assert (await fetch(shop, wrong)).status_code == 403
+
+
+async def test_one_link_is_not_fetched_all_the_time(tmp_path, monkeypatch):
+    """Its like is, and whoever has a key."""
+    monkeypatch.setitem(limits.PER_MINUTE, "link", 2)
+    async with running(tmp_path) as shop:
+        made = await filled(shop, "ann")
+        url = await linked(shop, made)
+        found = [await fetch(shop, url) for _ in range(3)]
+        assert [one.status_code for one in found] == [200, 200, 429]
+        assert "retry-after" in found[-1].headers
+        assert (await fetch(shop, await linked(shop, made, format="csv"))).status_code == 200
+        await export(shop, made)
+
+
+async def test_links_leave_room_to_those_with_a_key(tmp_path):
+    """When half of the press or half of the readers' places are taken."""
+    async with running(tmp_path) as shop:
+        made, kept = await filled(shop, "ann"), shop.state.kept
+        url = await linked(shop, made)
+        about = Manifest("1", None, "ndjson", "0-0", None, [], span=(0, 0))
+        for number in range(press.AT_ONCE // 2):
+            kept.press.runs[str(number)] = press.Run(
+                kept.press, str(number), tmp_path, Job(about, AsOf(0, 0))
+            )
+        assert (await fetch(shop, url)).status_code == 429
+        await export(shop, made)
+        kept.press.runs.clear()
+        kept.readers = MOST_READERS // 2
+        assert (await fetch(shop, url)).status_code == 429
+        await export(shop, made)

@@ -105,7 +105,7 @@ def routes(arrivals: Arrivals, health: Health, file: tagfile.TagFile, tally: Tal
         *Privacy().routes(),
         *Personal().routes(),
         Route("/", lambda _: RedirectResponse("/shop/")),
-        *export_links.ROUTES,
+        *export_links.Links().routes(),
         *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
     ]
 
@@ -157,7 +157,7 @@ def compose_door(state: Any, tags: dict[int, Tag], keys: list[bytes]) -> None:
     policy = Policy(dnt=settings.dnt, internal=settings.internal)
     door = state.door = Door(tags, ring, policy, state.store.banned)
     answers = Answers(door, Letters(ring))
-    peers = Peers(settings.trusted_proxies, state.country_of)
+    peers = state.peers = Peers(settings.trusted_proxies, state.country_of)
     word = settings.path_name
     state.collect = Collect(door, state.journal, state.gate, peers, answers, state.arrivals, word)
 

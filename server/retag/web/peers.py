@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Callable
 
 import msgspec
+from starlette.requests import Request
 
 from retag.settings import Network
 
@@ -56,6 +57,13 @@ class Client(msgspec.Struct, frozen=True):
     anyone: bool
     believed: bool
     country: str = ""
+
+
+def client_of(request: Request) -> Client:
+    """Who asks, by the app's `peers`."""
+    peer = request.client.host if request.client else ""
+    found: Client = request.app.state.peers.client(peer, ",".join(request.headers.getlist("x-forwarded-for")))
+    return found
 
 
 class Peers:

@@ -117,13 +117,22 @@ class Press:
         with contextlib.suppress(ConnectionError):
             await self._process.stdin.wait_closed()
 
-    async def begin(self, job: Job) -> Run:
-        """The run of an export, which may be under way already; errors.RateLimited when too many are."""
+    async def begin(self, job: Job, most: int | None = None) -> Run:
+        """The run of an export, which may be under way already; errors.RateLimited when too many are:
+        `most`, if that is less than AT_ONCE."""
         if shutil.disk_usage(self.folder.parent).free < job.least_free:
             raise errors.Overloaded(printing.SHORT, 60)
         await self.start()
         name = job.manifest.export_id
-        return self.runs.get(name) or self._begin(Start(name, job), self.folder / f"{name}.data", job)
+        known = self.runs.get(name)
+        if known is None and most is not None and self.printing >= most:
+            raise errors.RateLimited(BUSY_S)
+        return known or self._begin(Start(name, job), self.folder / f"{name}.data", job)
+
+    @property
+    def printing(self) -> int:
+        """Exports under way, without compressed copies."""
+        return sum(one.job is not None for one in self.runs.values())
 
     async def pack(self, source: str, encoding: str, running: Run | None, least_free: int) -> Run:
         """The run of a compressed copy; it reads the original if that is under way."""

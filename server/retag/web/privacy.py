@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from retag import errors, identity, upkeep
 from retag.screen import OPTED_OUT
-from retag.web import held, wishes
+from retag.web import held, peers, wishes
 from retag.web.api.call import decode, read_body, refusal, reply
 from retag.web.cors import Cors
 from retag.web.reading import cookies_of
@@ -153,10 +153,10 @@ class Privacy:
 def admit(request: Request) -> None:
     """errors.RateLimited when the address or the visitor asks too much."""
     state, now = request.app.state, time.time_ns() // 1_000_000
-    peer = request.client.host if request.client else ""
-    client = state.collect.peers.client(peer, ",".join(request.headers.getlist("x-forwarded-for")))
     me = named(request)
-    if state.gate.crowded(client, now) or (me is not None and state.gate.restless(me.visitor, now)):
+    if state.gate.crowded(peers.client_of(request), now) or (
+        me is not None and state.gate.restless(me.visitor, now)
+    ):
         raise errors.RateLimited(AFTER_S)
 
 

@@ -21,11 +21,15 @@ NOBODY = bytes(32)
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """A key that was accepted: its public prefix, its ad account and what it may do."""
+    """A key that was accepted: its public prefix, its ad account and what it may do.
+
+    A `guest` has shown no key but a link.
+    """
 
     prefix: str
     account: int
     scopes: frozenset[str]
+    guest: bool = False
 
 
 async def require(request: Request, scope: str, account: int) -> Caller:

@@ -14,7 +14,7 @@ from retag.press.job import Job
 from retag.store import members
 from retag.web.api.call import Call
 from retag.web.kept import Kept
-from retag.web.press import BUSY_S
+from retag.web.press import AT_ONCE, BUSY_S
 from retag.web.streaming import MOST_READERS, KeptResponse, RunResponse, more
 
 
@@ -27,7 +27,7 @@ async def deliver(call: Call, job: Job, title: str) -> Response:
     if _known(call, headers["etag"]):
         return Response(status_code=304, headers=headers)
     heads = call.request.method == "HEAD"
-    if kept.readers >= MOST_READERS and not heads:
+    if kept.readers >= (MOST_READERS // 2 if call.caller.guest else MOST_READERS) and not heads:
         raise errors.RateLimited(BUSY_S)
     if kept.bytes_of(job.manifest.export_id, _form(codec)) is not None:
         return await _whole(call, job, codec, headers)
@@ -57,7 +57,7 @@ async def _running(call: Call, job: Job, codec: Codec | None, headers: dict[str,
     name, who, original = job.manifest.export_id, call.caller.prefix, None
     with ExitStack() as held:
         if kept.bytes_of(name) is None:
-            original = await kept.press.begin(job)
+            original = await kept.press.begin(job, AT_ONCE // 2 if call.caller.guest else None)
             held.enter_context(original.reading())
             await kept.admit(original, who)
         else:

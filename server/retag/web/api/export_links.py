@@ -1,7 +1,8 @@
 """Export links: an address that needs no key, for tools that can only fetch one. And who downloaded what.
 
 A link names an audience, a format and when it ends; it is signed as a whole, and ends sooner when the key
-that made it is revoked.
+that made it is revoked. One that is fetched all the time is refused, and so is an address that tries others;
+links leave half of the press's room to those with a key.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from retag import errors
 from retag.formats import FORMATS
 from retag.press.asking import Asked, members_job
 from retag.press.codecs import CODECS
+from retag.web import peers
 from retag.web.api import exports
 from retag.web.api.audiences import find
 from retag.web.api.auth import Caller
 from retag.web.api.call import Call, Row, number, refusal
+from retag.web.api.limits import Limits, check
 
 PATH = "/exports/{ad_account_id}/{audience_id}"
 PURPOSE = "export_link"
@@ -97,16 +100,38 @@ async def create(call: Call) -> LinkView:
     return LinkView(f"{base}{path}?{query}&signature={signature}", ends)
 
 
-async def follow(request: Request) -> Response:
-    """The export that a link names."""
-    try:
-        return await exports.export(await _admitted(request))
-    except errors.RetagError as error:
-        return refusal(error, {})
+class Links:
+    """The address of every link; `limits` count those of a minute."""
+
+    def __init__(self) -> None:
+        self.limits = Limits()
+
+    def routes(self) -> list[Route]:
+        return [Route(PATH, self.follow, methods=["GET"])]
+
+    async def follow(self, request: Request) -> Response:
+        """The export that a link names."""
+        try:
+            return await exports.export(await self._admitted(request, time.time_ns() // 1_000_000))
+        except errors.RetagError as error:
+            return refusal(error, {})
+
+    async def _admitted(self, request: Request, now: int) -> Call:
+        limited = request.app.state.settings.rate_limits
+        try:
+            call = await _named(request, now)
+        except errors.Forbidden:
+            client = peers.client_of(request)
+            if limited and not client.anyone:
+                check(self.limits.spend("failures", client.block, now))
+            raise
+        if limited:
+            check(self.limits.spend("link", request.query_params["signature"], now))
+        return call
 
 
-async def _admitted(request: Request) -> Call:
-    now = time.time_ns() // 1_000_000
+async def _named(request: Request, now: int) -> Call:
+    """The export that a valid link names; Forbidden else."""
     account = number("ad_account_id", request.path_params["ad_account_id"])
     query, _, signature = request.url.query.rpartition("&signature=")
     signed = request.app.state.door.keys.signer(account, PURPOSE).verify(signature)
@@ -116,7 +141,7 @@ async def _admitted(request: Request) -> Call:
     known = "SELECT 1 FROM api_key WHERE prefix = ? AND account = ? AND revoked IS NULL"
     if await request.app.state.reader.one(known, (key, account)) is None:
         raise errors.Forbidden(ENDED)
-    return Call(request, account, Caller(f"link of {key}", account, frozenset()), b"", now, {})
+    return Call(request, account, Caller(f"link of {key}", account, frozenset(), guest=True), b"", now, {})
 
 
 async def downloads(call: Call) -> DownloadPage:
@@ -136,4 +161,3 @@ ROWS = (
     Row("GET", f"{ACCOUNT}/downloads", "downloads/list", "Who downloaded what", "admin", "ads_read",
         downloads, None, DownloadPage, ("page_size",)),
 )  # fmt: skip
-ROUTES = (Route(PATH, follow, methods=["GET"]),)

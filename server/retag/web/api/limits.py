@@ -1,7 +1,7 @@
-"""How much one key, or one address that fails to show a key, may ask in a minute.
+"""How much one key, one link, or one address that shows no valid key or link may ask in a minute.
 
 Fixed windows of a minute, counted in memory; the tables are bounded, so that a flood of names costs nothing.
-The figures are Pinterest's, as measured (`ads_conversions`) or as third parties report them (the others).
+Those of `ads_…` are Pinterest's, as measured (`ads_conversions`) or as third parties report them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from retag import errors
 
 MINUTE = 60_000
-PER_MINUTE = {"ads_read": 1_000, "ads_write": 400, "ads_conversions": 120_000, "failures": 10}
+PER_MINUTE = {"ads_read": 1_000, "ads_write": 400, "ads_conversions": 120_000, "link": 60, "failures": 10}
 BOUND = 10_000
 
 
