@@ -388,3 +388,28 @@ async def test_schedules_are_changed_by_an_admin_alone(tmp_path):
         assert (await shop.ask("GET", "/export_schedules"))["items"] == []
         await shop.ask("POST", "/export_schedules", 403, json=DAILY | {"audience_id": "1"})
         await shop.ask("POST", "/export_schedules/1/run", 403)
+
+
+async def test_ad_accounts_do_not_deliver_into_one_folder(tmp_path):
+    """Neither sees the other's files overwritten; what one has left there stays as well."""
+    async with running(tmp_path, **out(tmp_path)) as shop:
+        audience = await filled(shop, "ann")
+        made = await scheduled(shop, audience, file="buyers.csv")
+        run = await run_of(shop, made)
+        content = delivered(tmp_path, run)
+        await shop.state.journal.write(other_accounts)
+        body = {"audience_id": audience["id"]} | DAILY
+        await shop.ask("POST", "/export_schedules", 409, json=body | {"file": "others.csv"})
+        await scheduled(shop, audience, destination="ads/more", starts_at=int(time.time()) + 999)
+        await shop.state.journal.write(lambda cn: schedules.remove(cn, int(made["id"])))
+        about = tmp_path / "out" / "ads" / "buyers.csv.manifest.json"
+        about.write_text(about.read_text().replace(f'"{shop.account}"', '"1"'))
+        failed = await run_of(shop, await scheduled(shop, audience, file="buyers.csv"), "FAILED")
+        assert "ad account 1's" in failed["error"]
+        assert (tmp_path / "out" / "ads" / "buyers.csv").read_text() == content.replace("\r\n", "\n")
+
+
+def other_accounts(cn):
+    """Give every schedule to another ad account."""
+    cn.execute("INSERT INTO account VALUES (1, 'Another', 0)")
+    cn.execute("UPDATE export_schedule SET account = 1")

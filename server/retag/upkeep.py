@@ -6,7 +6,6 @@ Everything runs on the journal's writer, in slices of a few milliseconds between
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 import time
@@ -14,11 +13,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from retag import errors
 from retag.journal import Journal, time_ms
 from retag.store import builds, hooks, purging, schedules
 from retag.store.erasing import erase, opt_in, opt_out, share, withhold
 from retag.store.remembered import Place
+from retag.ticking import Ticker
 from retag.windows import DAY
 
 __all__ = ["Upkeep", "erase", "opt_in", "opt_out", "share", "withhold"]
@@ -35,8 +34,9 @@ JUMP = 7 * DAY
 """A clock that leaps further than this between two sweeps purges nothing until it has held for an hour."""
 
 
-class Upkeep:
-    """`days` keeps raw events so long, `bot_days` those of bots."""
+class Upkeep(Ticker):
+    """From after the journal's start until before its end. `days` keeps raw events so long, `bot_days` those
+    of bots."""
 
     def __init__(
         self,
@@ -46,42 +46,24 @@ class Upkeep:
         bot_days: int = 30,
         now: Callable[[], int] = time_ms,
     ) -> None:
+        super().__init__("retag-upkeep", self._turn, LOOK_S)
         self.journal = journal
         self._days = days
         self._bot_days = bot_days
         self._now = now
-        self._task: asyncio.Task[None] | None = None
+        self._swept = 0.0
         self._trusted = time.monotonic()
         self._last = 0
         self._ids = 0
         self._lapsed: tuple[int, bytes] | None = (0, b"")
         self._forgotten: Place | None = None
 
-    def start(self) -> None:
-        """In the loop, after the journal."""
-        self._task = asyncio.create_task(self._run(), name="retag-upkeep")
-
-    async def close(self) -> None:
-        """Before the journal closes."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        swept = 0.0
-        while True:
-            try:
-                await self.fill()
-                if time.monotonic() - swept >= SWEEP_S:
-                    swept = time.monotonic()
-                    await self.count()
-                    await self.sweep()
-            except errors.Overloaded:
-                pass
-            except sqlite3.Error:
-                log.exception("upkeep failed; it is tried again")
-            await asyncio.sleep(LOOK_S)
+    async def _turn(self) -> None:
+        await self.fill()
+        if time.monotonic() - self._swept >= SWEEP_S:
+            self._swept = time.monotonic()
+            await self.count()
+            await self.sweep()
 
     async def fill(self) -> None:
         """Backfill every unfinished build, then let it answer."""
@@ -128,7 +110,8 @@ class Upkeep:
         """Whether the clock can be trusted to delete by."""
         if self._last and not self._last - DAY <= now <= self._last + JUMP:
             log.warning("the clock leapt by %d ms; nothing is purged for an hour", now - self._last)
-            self._trusted = time.monotonic() + 3600
+            self._swept = 0.0
+        self._trusted = time.monotonic() + 3600
         self._last = now
         return time.monotonic() >= self._trusted
 

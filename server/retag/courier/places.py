@@ -54,6 +54,10 @@ class Place(Protocol):
         """The whole file under this name, in place of an older one. Raises Undelivered, or OSError."""
         ...
 
+    def get(self, name: str) -> bytes:
+        """A small file that is there, b"" for none."""
+        ...
+
 
 def place(text: str, allowed: Allowed, mark: str = "") -> Place:
     """The place that a destination names; errors.Invalid when there may be no deliveries to it. `mark` is
@@ -102,6 +106,11 @@ class Folder:
             part.unlink(missing_ok=True)
         _sync(folder)
 
+    def get(self, name: str) -> bytes:
+        with contextlib.suppress(FileNotFoundError), (self._folder() / name).open("rb") as file:
+            return file.read(CHUNK)
+        return b""
+
     def _folder(self) -> Path:
         """The folder, made if need be. The root is not made: it may be a disk that is not there now."""
         if not self.root.is_dir():
@@ -149,6 +158,9 @@ class Bucket:
             self._upload(boto3, file, name)
         except (faults.BotoCoreError, faults.ClientError, failed.Boto3Error) as error:
             raise Undelivered(f"{type(error).__name__}: {error}") from error
+
+    def get(self, name: str) -> bytes:
+        return b""  # the server's credentials need not be those of a reader
 
     def _upload(self, boto3: Any, file: BinaryIO, name: str) -> None:
         config: Any = importlib.import_module("botocore.config")

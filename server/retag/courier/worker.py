@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from retag import errors
-from retag.courier.places import CHUNK, Allowed, Place, place
+from retag.courier.places import CHUNK, Allowed, Place, Undeliverable, place
 
 NICENESS = 10
 CALLED_OFF = 143
@@ -40,6 +40,12 @@ class Errand(msgspec.Struct):
     parcels: list[Parcel]
 
 
+class Owned(msgspec.Struct):
+    """What a delivered manifest says of whose it is."""
+
+    ad_account_id: str | None = None
+
+
 class Receipt(msgspec.Struct):
     """The manifests as delivered; or `fault`, and whether trying again is of any use."""
 
@@ -53,7 +59,7 @@ def deliver(errand: Errand) -> Receipt:
     try:
         where = place(errand.destination, errand.allowed, errand.mark)
         return Receipt([_one(where, parcel) for parcel in errand.parcels])
-    except errors.Invalid as error:
+    except (errors.Invalid, Undeliverable) as error:
         return Receipt(fault=str(error), final=True)
     except (errors.RetagError, OSError) as error:
         return Receipt(fault=str(error)[:LONGEST_FAULT])
@@ -61,6 +67,7 @@ def deliver(errand: Errand) -> Receipt:
 
 def _one(where: Place, parcel: Parcel) -> dict[str, Any]:
     """The file, then the manifest: whoever finds a manifest finds the file that it is about."""
+    _check_own(where, parcel)
     with Path(parcel.source).open("rb") as file:
         size, digest = os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
@@ -69,6 +76,18 @@ def _one(where: Place, parcel: Parcel) -> dict[str, Any]:
     told = msgspec.json.format(msgspec.json.encode(about)) + b"\n"
     where.put(io.BytesIO(told), len(told), parcel.name + MANIFEST)
     return about
+
+
+def _check_own(where: Place, parcel: Parcel) -> None:
+    """Undeliverable when another ad account delivered a file of this name, be it by another server."""
+    try:
+        known = msgspec.json.decode(where.get(parcel.name + MANIFEST) or b"{}", type=Owned)
+    except msgspec.DecodeError:
+        return
+    if known.ad_account_id not in (None, parcel.about.get("ad_account_id")):
+        raise Undeliverable(
+            f"{parcel.name} is ad account {known.ad_account_id}'s: remove it, or give another name."
+        )
 
 
 def main() -> None:

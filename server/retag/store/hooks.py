@@ -10,8 +10,9 @@ import msgspec
 
 from retag import webhooks
 from retag.slots import DAY, backoff
+from retag.store import numbered
 
-FIRST_ID = 6_000_001
+TABLE, FIRST_ID = "webhook", 6_000_001
 MOST_WAITING = 1_000
 """Deliveries of one hook that may wait; a crossing beyond is told when there is room, if it still holds."""
 FIRST_MS, MOST_MS = 5_000, 3_600_000
@@ -82,20 +83,12 @@ def decode(row: tuple[Any, ...]) -> Hook:
 
 
 def create(cn: sqlite3.Connection, account: int, values: dict[str, Any], secret: bytes, now: int) -> int:
-    """A new hook; its id, above all others."""
-    last = cn.execute("SELECT max(id) FROM webhook").fetchone()[0]
-    hook_id = max(last or 0, FIRST_ID - 1) + 1
-    row = values | {"id": hook_id, "account": account, "secret": secret, "created": now, "updated": now}
-    names, marks = ", ".join(row), ", ".join("?" * len(row))
-    cn.execute(f"INSERT INTO webhook ({names}) VALUES ({marks})", tuple(row.values()))
-    return hook_id
+    """A new hook; its id."""
+    return numbered.create(cn, TABLE, FIRST_ID, values | {"account": account, "secret": secret}, now)
 
 
 def update(cn: sqlite3.Connection, hook_id: int, values: dict[str, Any], now: int) -> None:
-    """Set some of its columns."""
-    row = values | {"updated": now}
-    names = ", ".join(f"{name} = ?" for name in row)
-    cn.execute(f"UPDATE webhook SET {names} WHERE id = ?", (*row.values(), hook_id))
+    numbered.update(cn, TABLE, hook_id, values, now)
 
 
 def remove(cn: sqlite3.Connection, hook_id: int) -> None:

@@ -14,9 +14,9 @@ import msgspec
 
 from retag import webhooks
 from retag.slots import DAY, HOUR, MINUTE, backoff, next_slot
-from retag.store import hooks, members
+from retag.store import hooks, members, numbered
 
-FIRST_ID = 5_000_001
+TABLE, FIRST_ID = "export_schedule", 5_000_001
 MOST_ATTEMPTS = 8
 """Then the run has failed, after some two hours; or when the next is due."""
 KEPT_MS = 30 * DAY
@@ -88,20 +88,12 @@ def decode_run(row: tuple[Any, ...]) -> Run:
 
 
 def create(cn: sqlite3.Connection, account: int, values: dict[str, Any], now: int) -> int:
-    """A new schedule; its id, above all others."""
-    last = cn.execute("SELECT max(id) FROM export_schedule").fetchone()[0]
-    schedule_id = max(last or 0, FIRST_ID - 1) + 1
-    row = values | {"id": schedule_id, "account": account, "created": now, "updated": now}
-    names, marks = ", ".join(row), ", ".join("?" * len(row))
-    cn.execute(f"INSERT INTO export_schedule ({names}) VALUES ({marks})", tuple(row.values()))
-    return schedule_id
+    """A new schedule; its id."""
+    return numbered.create(cn, TABLE, FIRST_ID, values | {"account": account}, now)
 
 
 def update(cn: sqlite3.Connection, schedule_id: int, values: dict[str, Any], now: int) -> None:
-    """Set some of its columns."""
-    row = values | {"updated": now}
-    names = ", ".join(f"{name} = ?" for name in row)
-    cn.execute(f"UPDATE export_schedule SET {names} WHERE id = ?", (*row.values(), schedule_id))
+    numbered.update(cn, TABLE, schedule_id, values, now)
 
 
 def remove(cn: sqlite3.Connection, schedule_id: int) -> None:

@@ -9,23 +9,17 @@ import time
 from typing import Any
 
 from retag.store import hooks
-from retag.web.ticking import Ticker
+from retag.ticking import Ticker
 
 PAUSE_S = 0.5
 
 
-class Crossings:
+class Crossings(Ticker):
     """Looks at the running counts (store.census), which cost nothing to ask."""
 
     def __init__(self, state: Any) -> None:
+        super().__init__("retag-crossings", self._look, PAUSE_S)
         self.state = state
-        self.ticker = Ticker("retag-crossings", self._look, PAUSE_S)
-
-    def start(self) -> None:
-        self.ticker.start()
-
-    async def close(self) -> None:
-        await self.ticker.close()
 
     async def _look(self) -> None:
         now, census = time.time_ns() // 1_000_000, self.state.journal.store.census

@@ -14,9 +14,9 @@ from retag import errors
 from retag.press.asking import check
 from retag.press.job import Ended, Job
 from retag.store import downloads, members
+from retag.ticking import Ticker
 from retag.web.press import Press, Run
 from retag.web.shelf import Entry, Shelf
-from retag.web.ticking import Ticker
 
 PAUSE_S = 0.5
 AGING_MS = 60_000

@@ -6,19 +6,17 @@ same `webhook-id`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
-from functools import partial
 from typing import Any
 
 import h11
 
 from retag import errors, webhooks
 from retag.store import hooks
+from retag.ticking import Turns
 from retag.web.posting import WITHIN_S, Post
-from retag.web.ticking import Ticker
 
 log = logging.getLogger("retag.webhooks")
 PAUSE_S = 1.0
@@ -29,49 +27,16 @@ FAILURES = (errors.RetagError, OSError, h11.RemoteProtocolError)
 """What receivers do; anything else is a fault of ours, and not told once a second for ever either."""
 
 
-class Outbox:
-    """Uses state's `settings`, `reader`, `journal` and `tally`."""
+class Outbox(Turns):
+    """Uses state's `settings`, `reader`, `journal` and `tally`. A turn is a hook's."""
 
     def __init__(self, state: Any) -> None:
+        super().__init__("retag-outbox", self._due, self.attempt, AT_ONCE, PAUSE_S)
         self.state = state
         self.post = Post(state.settings.webhook_networks)
-        self.ticker = Ticker("retag-outbox", self._look, PAUSE_S)
-        self._under_way: dict[int, asyncio.Task[None]] = {}
 
-    def start(self) -> None:
-        self.ticker.start()
-
-    def wake(self) -> None:
-        """Something new waits."""
-        self.ticker.wake()
-
-    async def close(self) -> None:
-        """Stop; what is under way is sent again at the next start."""
-        await self.ticker.close()
-        for task in self._under_way.values():
-            task.cancel()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
-
-    async def _look(self) -> None:
-        rows = await self.state.reader.all(hooks.DUE, (_now(),))
-        for delivery, hook in rows:
-            if hook not in self._under_way and len(self._under_way) < AT_ONCE:
-                task = asyncio.get_running_loop().create_task(self._run(delivery))
-                self._under_way[hook] = task
-                task.add_done_callback(partial(self._done, hook))
-
-    def _done(self, hook: int, _: asyncio.Task[None]) -> None:
-        del self._under_way[hook]
-        self.ticker.wake()
-
-    async def _run(self, delivery: int) -> None:
-        try:
-            await self.attempt(delivery)
-        except errors.Overloaded:
-            await asyncio.sleep(PAUSE_S)  # the outcome could not be written down: it is sent again
-        except Exception:
-            log.exception("a delivery failed; it is tried again")
-            await asyncio.sleep(PAUSE_S)
+    async def _due(self) -> list[tuple[int, int]]:
+        return [(hook, delivery) for delivery, hook in await self.state.reader.all(hooks.DUE, (_now(),))]
 
     async def attempt(self, delivery: int) -> None:
         """Send one that waits, and write down what came of it."""

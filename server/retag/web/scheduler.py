@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ from retag.press.codecs import CODECS
 from retag.press.job import Job
 from retag.store import schedules
 from retag.store.schedules import Run, Schedule
+from retag.ticking import Turns
 from retag.web import courier
 from retag.web.kept import Kept
-from retag.web.ticking import Ticker
 
 log = logging.getLogger("retag.exports")
 PAUSE_S = 1.0
@@ -38,61 +37,27 @@ FINAL = (errors.Invalid, errors.NotFound, errors.NotAcceptable, Undeliverable)
 FILLING = "The audience is still being filled: there is nothing to deliver yet."
 
 
-class Scheduler:
-    """Uses state's `settings`, `reader`, `journal`, `kept`, `outbox` and `tally`."""
+class Scheduler(Turns):
+    """Uses state's `settings`, `reader`, `journal`, `kept`, `outbox` and `tally`. A turn is a schedule's; to
+    drop one breaks its run off."""
 
     def __init__(self, state: Any) -> None:
+        super().__init__("retag-scheduler", self._due, self._take, AT_ONCE, PAUSE_S)
         self.state = state
-        self.ticker = Ticker("retag-scheduler", self._look, PAUSE_S)
-        self._under_way: dict[int, asyncio.Task[None]] = {}
 
-    def start(self) -> None:
-        self.ticker.start()
-
-    def wake(self) -> None:
-        """Something may be due."""
-        self.ticker.wake()
-
-    async def close(self) -> None:
-        """Stop; what is under way is taken up at the next start."""
-        await self.ticker.close()
-        for schedule in list(self._under_way):
-            await self.drop(schedule)
-
-    async def drop(self, schedule: int) -> None:
-        """Break a run off: its schedule is no more."""
-        task = self._under_way.get(schedule)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _look(self) -> None:
+    async def _due(self) -> list[tuple[int, Schedule]]:
         if self.state.tally.failing is None:
             await self._count()
-        for row in await self.state.reader.all(schedules.DUE, (_now(),)):
-            schedule = schedules.decode(row)
-            if schedule.id not in self._under_way and len(self._under_way) < AT_ONCE:
-                task = asyncio.get_running_loop().create_task(self._run(schedule))
-                self._under_way[schedule.id] = task
-                task.add_done_callback(partial(self._done, schedule.id))
-
-    def _done(self, schedule: int, _: asyncio.Task[None]) -> None:
-        del self._under_way[schedule]
-        self.ticker.wake()
+        found = map(schedules.decode, await self.state.reader.all(schedules.DUE, (_now(),)))
+        return [(schedule.id, schedule) for schedule in found]
 
     async def _count(self) -> None:
         self.state.tally.failing = (await self.state.reader.one(schedules.FAILING))[0]
 
-    async def _run(self, schedule: Schedule) -> None:
+    async def _take(self, schedule: Schedule) -> None:
         """One attempt, whatever becomes of it."""
-        try:
-            await self._attempt(schedule)
-            await self._count()
-        except errors.Overloaded:
-            await asyncio.sleep(PAUSE_S)  # how it went could not be written down: it is done again
-        except Exception:
-            log.exception("scheduled export %d failed; it is tried again", schedule.id)
-            await asyncio.sleep(PAUSE_S)
+        await self._attempt(schedule)
+        await self._count()
 
     async def _attempt(self, schedule: Schedule) -> None:
         write, now = self.state.journal.write, _now()

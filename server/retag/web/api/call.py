@@ -31,6 +31,10 @@ def closed(*allowed: str) -> msgspec.Meta:
     return msgspec.Meta(extra_json_schema={"enum": list(allowed)})
 
 
+STATUSES = ("ACTIVE", "PAUSED")
+Status = Annotated[str, closed(*STATUSES)]
+
+
 class Call:
     """What a handler gets. `now` is UTC milliseconds at arrival; `body` the whole body, within its limit.
 
@@ -82,6 +86,15 @@ class Call:
     def json(self, kind: type[T]) -> T:
         """The body as `kind`; a refusal names the field."""
         return decode(self.body, kind)
+
+    def changes(self, kind: Any, status: str) -> tuple[dict[str, Any], str]:
+        """What the body, a `kind` with a `status`, gives besides that; and the status it is to have."""
+        given = msgspec.structs.asdict(self.json(kind))
+        found = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+        status = found.pop("status", status)
+        if status not in STATUSES:
+            raise errors.Invalid("status", f"must be one of {', '.join(STATUSES)}")
+        return found, status
 
 
 Handler = Callable[[Call], Awaitable[Any]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
@@ -18,98 +18,22 @@ from retag.slots import MINUTE, next_slot
 from retag.store import schedules
 from retag.web import courier
 from retag.web.api.audiences import find as find_audience
-from retag.web.api.call import Call, Row, closed, number
+from retag.web.api.call import Call, Row, number
+from retag.web.api.schedule_views import (
+    RunPage,
+    RunView,
+    ScheduleCreate,
+    SchedulePage,
+    ScheduleUpdate,
+    ScheduleView,
+    as_asked,
+    run_shown,
+    shown,
+)
 
 ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
 MOST = 100
 """Schedules of one ad account."""
-STATUSES = ("ACTIVE", "PAUSED")
-UNSET = msgspec.UNSET
-Format = Annotated[str, closed(*FORMATS)]
-Compress = Annotated[str, closed(*CODECS)]
-Minutes = Annotated[int, msgspec.Meta(ge=5, le=44_640)]
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=4_102_444_800)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-
-
-class ScheduleCreate(msgspec.Struct):
-    """`destination` is a folder below RETAG_EXPORT_FOLDER, or `s3://bucket/prefix`. `starts_at` is in UTC
-    seconds, at once by default. With `file` each run replaces the file of that name; without, each has a name
-    of its own. With `delta` each has what changed since the last one delivered."""
-
-    audience_id: str
-    destination: Text
-    every_minutes: Minutes
-    format: Format = "csv"
-    fields: str = ""
-    compress: Compress | None = None
-    spreadsheet: bool = False
-    file: str | None = None
-    delta: bool = False
-    starts_at: Seconds | None = None
-
-
-class ScheduleUpdate(msgspec.Struct):
-    """Any of these; what is absent stays, null takes away."""
-
-    destination: Text | msgspec.UnsetType = UNSET
-    every_minutes: Minutes | msgspec.UnsetType = UNSET
-    format: Format | msgspec.UnsetType = UNSET
-    fields: str | msgspec.UnsetType = UNSET
-    compress: Compress | msgspec.UnsetType | None = UNSET
-    spreadsheet: bool | msgspec.UnsetType = UNSET
-    file: str | msgspec.UnsetType | None = UNSET
-    delta: bool | msgspec.UnsetType = UNSET
-    starts_at: Seconds | msgspec.UnsetType = UNSET
-    status: Annotated[str, closed(*STATUSES)] | msgspec.UnsetType = UNSET
-
-
-class RunView(msgspec.Struct):
-    """One run: ASKED, RUNNING, WAITING (to be tried again), DELIVERED or FAILED. Times are Unix seconds.
-    `files` are the manifests of what was delivered."""
-
-    id: str
-    status: str
-    attempts: int
-    began_at: int
-    ended_at: int | None
-    as_of: str | None
-    since: str | None
-    error: str | None
-    files: list[dict[str, Any]]
-
-
-class RunPage(msgspec.Struct):
-    items: list[RunView]
-
-
-class ScheduleView(msgspec.Struct):
-    """Times are Unix seconds; `next_run_at` may be another attempt; `as_of` was delivered last."""
-
-    ad_account_id: str
-    id: str
-    audience_id: str
-    destination: str
-    every_minutes: int
-    starts_at: int
-    format: str
-    fields: str
-    compress: str | None
-    spreadsheet: bool
-    file: str | None
-    delta: bool
-    status: str
-    next_run_at: int | None
-    as_of: str | None
-    last_run: RunView | None
-    created_timestamp: int
-    updated_timestamp: int
-
-
-class SchedulePage(msgspec.Struct):
-    """All of them: there are no more than 100."""
-
-    items: list[ScheduleView]
 
 
 async def index(call: Call) -> SchedulePage:
@@ -136,7 +60,7 @@ async def create(call: Call) -> ScheduleView:
         sql = "SELECT count(*) FROM export_schedule WHERE account = ?"
         if cn.execute(sql, (call.account,)).fetchone()[0] >= MOST:
             raise errors.Conflict(f"There are {MOST} schedules: delete one first.")
-        _check_alone(cn, 0, values)
+        _check_alone(cn, call.account, 0, values)
         return schedules.create(cn, call.account, values, call.now)
 
     schedule_id = await call.state.journal.write(write)
@@ -147,17 +71,13 @@ async def create(call: Call) -> ScheduleView:
 async def update(call: Call) -> ScheduleView:
     """Change, pause or resume. What was missed during a pause is not made up."""
     known = await find(call, call.id("schedule_id"))
-    wanted = msgspec.structs.asdict(call.json(ScheduleUpdate))
-    changes = {name: value for name, value in wanted.items() if value is not UNSET}
-    status = changes.pop("status", known.status)
-    if status not in STATUSES:
-        raise errors.Invalid("status", f"must be one of {', '.join(STATUSES)}")
-    values = _values(call, _as_asked(known) | changes) | {"status": status}
+    changes, status = call.changes(ScheduleUpdate, known.status)
+    values = _values(call, as_asked(known) | changes) | {"status": status}
     if {"every_minutes", "starts_at"} & changes.keys() or status != known.status:
         values["due"] = _next(values, call.now)
 
     def write(cn: sqlite3.Connection) -> None:
-        _check_alone(cn, known.id, values)
+        _check_alone(cn, call.account, known.id, values)
         schedules.update(cn, known.id, values, call.now)
 
     await call.state.journal.write(write)
@@ -183,7 +103,7 @@ async def run(call: Call) -> RunView:
     row = await call.state.reader.one(f"{schedules.RUNS} WHERE id = ?", (run_id,))
     if row is None:
         raise errors.NotFound("The schedule was deleted meanwhile.")
-    return _run(row)
+    return run_shown(row)
 
 
 async def runs(call: Call) -> RunPage:
@@ -191,7 +111,7 @@ async def runs(call: Call) -> RunPage:
     known = await find(call, call.id("schedule_id"))
     sql = f"{schedules.RUNS} WHERE schedule = ? ORDER BY id DESC LIMIT ?"
     rows = await call.state.reader.all(sql, (known.id, call.size("page_size", 25, 250)))
-    return RunPage([_run(row) for row in rows])
+    return RunPage([run_shown(row) for row in rows])
 
 
 def _values(call: Call, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -220,24 +140,18 @@ def _values(call: Call, wanted: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _as_asked(known: schedules.Schedule) -> dict[str, Any]:
-    return known.asked | {
-        "destination": known.destination,
-        "file": known.file,
-        "delta": known.delta,
-        "every_minutes": known.every // MINUTE,
-        "starts_at": known.starts // 1000,
-    }
-
-
 def _next(values: dict[str, Any], now: int) -> int:
     return next_slot(values["starts"], values["every"], now)
 
 
-def _check_alone(cn: sqlite3.Connection, schedule_id: int, values: dict[str, Any]) -> None:
-    sql = "SELECT 1 FROM export_schedule WHERE destination = ? AND file = ? AND id <> ?"
-    if cn.execute(sql, (values["destination"], values["file"], schedule_id)).fetchone():
-        raise errors.Conflict("Another schedule already writes this file: give another `file`.")
+def _check_alone(cn: sqlite3.Connection, account: int, schedule_id: int, values: dict[str, Any]) -> None:
+    """Conflict when another schedule writes the same file, or another ad account into the same folder."""
+    sql = "SELECT account, file FROM export_schedule WHERE destination = ? AND id <> ?"
+    for owner, file in cn.execute(sql, (values["destination"], schedule_id)).fetchall():
+        if owner != account:
+            raise errors.Conflict("Another ad account delivers there: give another `destination`.")
+        if file is not None and file == values["file"]:
+            raise errors.Conflict("Another schedule already writes this file: give another `file`.")
 
 
 async def find(call: Call, schedule_id: int) -> schedules.Schedule:
@@ -252,34 +166,7 @@ async def find(call: Call, schedule_id: int) -> schedules.Schedule:
 async def view(call: Call, one: schedules.Schedule) -> ScheduleView:
     """A schedule as an answer shows it."""
     sql = f"{schedules.RUNS} WHERE schedule = ? ORDER BY id DESC LIMIT 1"
-    last = await call.state.reader.one(sql, (one.id,))
-    return ScheduleView(
-        ad_account_id=str(one.account),
-        id=str(one.id),
-        audience_id=str(one.audience),
-        **_as_asked(one),
-        status=one.status,
-        next_run_at=one.due // 1000 if one.status == "ACTIVE" else None,
-        as_of=one.as_of,
-        last_run=_run(last) if last else None,
-        created_timestamp=one.created // 1000,
-        updated_timestamp=one.updated // 1000,
-    )
-
-
-def _run(row: tuple[Any, ...]) -> RunView:
-    one = schedules.decode_run(row)
-    return RunView(
-        id=str(one.id),
-        status=one.status,
-        attempts=one.attempts,
-        began_at=one.began // 1000,
-        ended_at=None if one.ended is None else one.ended // 1000,
-        as_of=one.as_of or None,
-        since=one.since,
-        error=one.error,
-        files=one.files,
-    )
+    return shown(one, await call.state.reader.one(sql, (one.id,)))
 
 
 SCHEDULES = f"{ACCOUNT}/export_schedules"

@@ -11,12 +11,11 @@ import msgspec
 from retag import errors, webhooks
 from retag.store import hooks
 from retag.web.api import audiences
-from retag.web.api.call import Call, Row, closed, number
+from retag.web.api.call import Call, Row, Status, closed, number
 
 ACCOUNT = "/v5/ad_accounts/{ad_account_id}"
 MOST = 100
 """Hooks of one ad account."""
-STATUSES = ("ACTIVE", "PAUSED")
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=webhooks.LONGEST_URL)]
 Event = Annotated[str, closed(*webhooks.EVENTS)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=1 << 52)]
@@ -38,7 +37,7 @@ class WebhookUpdate(msgspec.Struct):
     events: list[Event] | msgspec.UnsetType = msgspec.UNSET
     audience_id: str | msgspec.UnsetType | None = msgspec.UNSET
     size: Size | msgspec.UnsetType | None = msgspec.UNSET
-    status: Annotated[str, closed(*STATUSES)] | msgspec.UnsetType = msgspec.UNSET
+    status: Status | msgspec.UnsetType = msgspec.UNSET
 
 
 class WebhookView(msgspec.Struct):
@@ -116,11 +115,7 @@ async def create(call: Call) -> WebhookView:
 async def update(call: Call) -> WebhookView:
     """Change, pause or resume. A paused hook is told nothing; what waits is kept for it."""
     known = await find(call, call.id("webhook_id"))
-    wanted = msgspec.structs.asdict(call.json(WebhookUpdate))
-    changes = {name: value for name, value in wanted.items() if value is not msgspec.UNSET}
-    status = changes.pop("status", known.status)
-    if status not in STATUSES:
-        raise errors.Invalid("status", f"must be one of {', '.join(STATUSES)}")
+    changes, status = call.changes(WebhookUpdate, known.status)
     audience = None if known.audience is None else str(known.audience)
     before = {"url": known.url, "events": list(known.events), "audience_id": audience, "size": known.size}
     values = await _values(call, before | changes) if changes else {}
