@@ -25,7 +25,7 @@ LAST = b"\xff" * 17
 GONE = "Somebody in this export was erased or opted out since: take a full export."
 
 
-PAGE = 3_000
+PAGE = 6_000
 """Rows of one read: some milliseconds, during which the reader pins the WAL."""
 MOST_BOUND = 1_000
 
