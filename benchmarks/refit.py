@@ -4,9 +4,9 @@
     python benchmarks/refit.py --events 300000 --visitors 30000
     python benchmarks/refit.py --keep shop.db             makes shop.db and leaves it, or takes it as it is
 
-Events come in visits of 1 to 9. Visitors have one of fifty tastes: a third of what they look at are the
-twenty products of their own, the rest is what everybody looks at. Every value differs, as in a shop. Buyers
-are the seed: some of one taste, and a few of everybody. One core.
+Events come in visits of 1 to 9, half of them by somebody new. Visitors have one of fifty tastes: a third of
+what they look at are the twenty products of their own, the rest is what everybody looks at. Every value
+differs, as in a shop. Buyers are the seed: some of one taste, and a few of everybody. One core.
 """
 
 from __future__ import annotations
@@ -53,13 +53,23 @@ def products(who: np.ndarray, chance: np.random.Generator) -> np.ndarray:
     return found
 
 
+def visiting(
+    first: int, lengths: np.ndarray, visitors: int, count: int, chance: np.random.Generator
+) -> np.ndarray:
+    """Whose visits these are, from event `first` of `count` on: everybody comes in their turn, and again."""
+    starts = first + np.concatenate([[0], np.cumsum(lengths)])
+    there = np.minimum(np.ceil(starts * visitors / count), visitors).astype(int)
+    again = (chance.random(len(lengths)) * there[:-1]).astype(int)
+    return np.where(np.diff(there) > 0, there[:-1], again)
+
+
 def events(count: int, visitors: list[bytes], chance: np.random.Generator) -> Iterator[list[tuple]]:
     """Rows of the log, in order of time."""
     for first in range(0, count, BLOCK):
         size = min(BLOCK, count - first)
         lengths = chance.integers(1, 10, size)  # a visit is 1 to 9 events from the same place
         visits = np.repeat(np.arange(size), lengths)[:size]
-        who = chance.integers(0, len(visitors), size)[visits]
+        who = visiting(first, lengths, len(visitors), count, chance)[visits]
         context = chance.integers(0, len(CONTEXTS), size)[visits]
         what, named = products(who, chance), chance.choice(len(NAMES), size, p=OFTEN)
         buys = chance.random(size) < np.where(who % TASTES == 7, 0.05, 0.002)

@@ -306,3 +306,60 @@ def test_a_fit_that_was_killed_while_applied_is_finished_by_the_next(cn):
     (again,) = alike.due(cn, NOW + 1)
     ((added, removed),) = alike.slices(cn, build, alike.refit(path(cn), again, NOW).chosen)
     assert (set(added), removed) == (set(chosen[40:]), [])
+
+
+def test_a_seed_of_the_whole_shop_has_nobody_like_it(cn):
+    """Nobody is left to choose, and the answer says so."""
+    shop(cn)
+    seed, _ = audience(cn, "VISITOR", {"event": "pagevisit"}, range(1500))
+    report = alike.refit(path(cn), task(seed), NOW)
+    assert (report.chosen, report.eligible, report.too_small) == ([], 0, False)
+    assert "every visitor" in report.explanation
+
+
+@pytest.mark.parametrize("left", [1, 2, 29])
+def test_a_seed_of_nearly_the_whole_shop_is_told_apart_from_nobody(cn, left):
+    """With fewer than 30 others there is no telling what is special about the seed: an answer, no error."""
+    shop(cn)
+    seed, _ = audience(cn, "CUSTOMER_LIST", {"customer_list_id": "1"}, range(1500 - left))
+    report = alike.refit(path(cn), task(seed), NOW)
+    assert (report.chosen, report.eligible) == ([], left)
+    assert f"{left} visitors with activity beside the seed; at least 30 are needed" in report.explanation
+
+
+def test_a_share_of_less_than_one_visitor_is_said_to_be_nobody(cn):
+    """1 % of 40 is nobody, which is not an error, and not silent."""
+    shop(cn)
+    seed, _ = audience(cn, "CUSTOMER_LIST", {"customer_list_id": "1"}, range(1460))
+    report = alike.refit(path(cn), task(seed, 1), NOW)
+    assert (report.chosen, report.eligible) == ([], 40)
+    assert "1% of those who may be chosen is less than one visitor" in report.explanation
+
+
+@pytest.mark.parametrize("percentage", [1, 10])
+def test_the_size_is_the_share_of_the_eligible(cn, percentage):
+    """The smallest and the largest percentage, rounded down."""
+    report = alike.refit(path(cn), task(shop(cn), percentage), NOW)
+    assert len(report.chosen) == 1400 * percentage // 100
+
+
+def test_a_customer_list_is_a_seed(cn):
+    """No event makes it, so everything that its members did may tell: purchases too."""
+    shop(cn)
+    seed, _ = audience(cn, "CUSTOMER_LIST", {"customer_list_id": "1"}, range(0, 200, 2))
+    report = alike.refit(path(cn), task(seed), NOW)
+    chosen = [int.from_bytes(one, "big") for one in report.chosen]
+    assert sum(number < 200 for number in chosen) > 40
+    assert not any(number < 200 and number % 2 == 0 for number in chosen)
+
+
+def test_values_and_order_ids_tell_nobody_apart(cn):
+    """What differs each time is no part of what was done, and an event may say nothing at all."""
+    shop(cn)
+    seed = audience(cn, "CUSTOMER_LIST", {"customer_list_id": "1"}, range(100))[0]
+    before = alike.refit(path(cn), task(seed), NOW)
+    said = "json_insert(CAST(data AS TEXT), '$.value', seq / 7.0, '$.order_id', 'A' || seq)"
+    cn.execute(f"UPDATE log SET data = CAST({said} AS BLOB)")
+    assert alike.refit(path(cn), task(seed), NOW) == before
+    cn.execute("UPDATE log SET data = x'' WHERE name = 'checkout'")
+    assert not alike.refit(path(cn), task(seed), NOW).too_small

@@ -113,8 +113,9 @@ def test_an_empty_side_is_refused(rows):
 
 def test_a_small_seed_is_refused_with_the_number_needed():
     """The hold-out says how many it needs."""
-    with pytest.raises(ValueError, match="at least 30"):
-        quality.held_out(crowd(), mask(np.arange(29)))
+    for few in (np.arange(29), np.arange(29, VISITORS)):
+        with pytest.raises(model.Unlearnable, match=r"29 visitors .* at least 30"):
+            quality.held_out(crowd(), mask(few))
 
 
 def test_the_share_is_of_the_eligible():
@@ -234,3 +235,9 @@ def test_ties_are_shared_whatever_the_order():
     assert quality.lift(np.ones(100), wanted[::-1], 0.1) == pytest.approx(1)
     assert quality.lift(wanted.astype(float), wanted, 0.1) == pytest.approx(10)
     assert quality.lift(np.ones(100), np.zeros(100, bool), 0.1) == 0
+
+
+def test_nothing_in_common_cannot_be_learnt():
+    """Where no two visitors did the same thing there is nothing to go by: an error that says so."""
+    with pytest.raises(model.Unlearnable, match="nothing that 3 visitors did"):
+        model.fit(sparse.identity(200, np.float32, "csr"), np.arange(200) < 50)

@@ -96,6 +96,10 @@ class Lift(msgspec.Struct, frozen=True):
 
     def words(self) -> str:
         """The finding for a reader who knows no statistics."""
+        if not self.members.size:
+            return "Nobody was a member at that moment: there is nothing to compare."
+        if not self.others.size:
+            return "Every visitor was a member at that moment: there is nobody to compare with."
         if self.few:
             return (
                 f"Too few to say: {self.members.acted} of {self.members.size} members and"

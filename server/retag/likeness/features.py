@@ -69,7 +69,7 @@ decode = msgspec.json.Decoder(Told).decode
 decode_any = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def told(data: bytes) -> Told:
+def told(data: bytes | str) -> Told:
     """What event data say; a JSON object, or empty."""
     if not data:
         return NOTHING

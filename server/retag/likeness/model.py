@@ -17,7 +17,7 @@ from scipy import sparse
 from retag.likeness.views import RANDOM, Floats, Logistic, Mask, Table, View, views
 
 LEAST_SEED = 30
-"""Seed members with any activity; fewer cannot be learnt from."""
+"""Seed members with any activity, and others with any; fewer cannot be learnt from."""
 
 MOST_FEATURES = 2000
 RAREST = 3
@@ -29,6 +29,10 @@ ENOUGH = 10_000
 """Rows that say where a view's scores lie."""
 CHUNK = 100_000
 GIVEAWAY = 0.9
+
+
+class Unlearnable(ValueError):
+    """Nothing can be learnt from this seed beside these others; the message says why, for the reader."""
 
 
 class Likeness(msgspec.Struct, frozen=True):
@@ -68,14 +72,16 @@ def fit(
     """Fit on `counts` (n, m) and the seed (n,). `profile` (n, p) are dense columns beside the counts; `known`
     are the rows to learn from, all that have activity when None; of more than `most` a sample.
 
-    Raises ValueError when the seed or the rest is empty.
+    Raises Unlearnable when the seed or the rest is empty, or when they have nothing in common to go by.
     """
     trained = sample(np.flatnonzero(active(counts)) if known is None else known, is_seed, most)
     y = is_seed[trained]
     if y.all() or not y.any():
-        raise ValueError("a seed and others beside it are needed, both with activity")
+        raise Unlearnable("a seed and others beside it are needed, both with activity")
     table = counts[trained]
     kept = _telling(table, y)
+    if not len(kept):
+        raise Unlearnable(f"there is nothing that {RAREST} visitors did, but for what makes the seed")
     rows = _rows(table, kept, None if profile is None else profile[trained])
     del table
     looks, centres, shares = views(len(kept)), [], []

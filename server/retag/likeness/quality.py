@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from retag.likeness.model import LEAST_SEED, MOST_TRAINED, Likeness, active, fit, sample
+from retag.likeness.model import LEAST_SEED, MOST_TRAINED, Likeness, Unlearnable, active, fit, sample
 from retag.likeness.views import RANDOM, Floats, Mask, Table
 
 HELD_OUT = 1 / 3
@@ -72,10 +72,14 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 def held_out(counts: Table, is_seed: Mask, profile: Floats | None = None, share: float = 0.05) -> Quality:
-    """The quality of a model fitted on `HELD_OUT` less. Raises ValueError when the seed is too small."""
+    """The quality of a model fitted on `HELD_OUT` less. Raises Unlearnable when the seed, or the rest, is
+    too small."""
     alive = np.flatnonzero(active(counts))
-    if is_seed[alive].sum() < LEAST_SEED:
-        raise ValueError(f"a seed of at least {LEAST_SEED} visitors with activity is needed")
+    for who, there in (("in the seed", is_seed[alive]), ("beside the seed", ~is_seed[alive])):
+        if there.sum() < LEAST_SEED:
+            raise Unlearnable(
+                f"there are {there.sum()} visitors with activity {who}; at least {LEAST_SEED} are needed"
+            )
     tested = _draw(alive, is_seed)
     known = np.setdiff1d(alive, tested, assume_unique=True)
     model = fit(counts, is_seed, profile, known, int(MOST_TRAINED * (1 - HELD_OUT)))

@@ -35,12 +35,12 @@ COMMON = {
     "verbose": -1,
     "num_threads": 1,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
     "seed": RANDOM,
 }
 BOOSTED = COMMON | {
     "num_leaves": 15,
-    "learning_rate": 0.06,
+    "learning_rate": 0.09,
     "min_data_in_leaf": 20,
     "feature_fraction": 0.3,
     "lambda_l2": 5.0,
@@ -56,7 +56,7 @@ FOREST = COMMON | {
     "bagging_freq": 1,
     "lambda_l2": 1.0,
 }
-BOOSTED_ROUNDS, FOREST_ROUNDS = 120, 60
+BOOSTED_ROUNDS, FOREST_ROUNDS = 80, 60
 LEAST_SHARE = 0.002
 """Below this, shares in the leaves of a forest are all the same."""
 RANK = 48

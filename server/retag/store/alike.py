@@ -81,8 +81,11 @@ def refit(path: str, task: Task, now: int) -> Report:
         return msgspec.structs.replace(report, explanation=_too_small(learnt, seed.removed))
     if not eligible.any():
         return msgspec.structs.replace(report, chosen=[], explanation=_nobody(task, report))
-    held_out = quality.held_out(table.counts, is_seed, table.profile, share)
-    fitted = model.fit(table.counts, is_seed, table.profile)
+    try:
+        held_out = quality.held_out(table.counts, is_seed, table.profile, share)
+        fitted = model.fit(table.counts, is_seed, table.profile)
+    except model.Unlearnable as reason:
+        return msgspec.structs.replace(report, chosen=[], explanation=f"Nobody was chosen: {reason}.")
     best = quality.choose(fitted.score(table.counts, table.profile), eligible, share)
     weights = quality.telling(fitted, table.counts, is_seed, table.features)
     return msgspec.structs.replace(
@@ -90,7 +93,7 @@ def refit(path: str, task: Task, now: int) -> Report:
         chosen=[table.visitors[row] for row in best],
         quality={**msgspec.structs.asdict(held_out), "worthless": held_out.worthless},
         features=tuple(one.words() for one in weights),
-        explanation=" ".join([held_out.words(), *_located(task, report)]),
+        explanation=" ".join([held_out.words(), *_located(task, report), *_none(task, len(best))]),
     )
 
 
@@ -201,6 +204,10 @@ def _nobody(task: Task, report: Report) -> str:
     return (
         "Nobody was chosen: every visitor with a counted event in 180 days is in the seed or has opted out."
     )
+
+
+def _none(task: Task, chosen: int) -> list[str]:
+    return [] if chosen else [f"{task.percentage}% of those who may be chosen is less than one visitor."]
 
 
 def _located(task: Task, report: Report) -> list[str]:

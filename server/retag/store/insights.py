@@ -112,11 +112,11 @@ def _read(cn: sqlite3.Connection, account: int, since: int, now: int) -> Said:
     words = trails.Words(said.columns, entries.clear)
     where = "account = :account AND time >= :since AND time <= :now"
     params = {"account": account, "since": since, "now": now}
-    columns = "visitor, time, name, url, data, context"
+    columns = f"visitor, time, url, {trails.ACT}, context"
     for rows in trails.pages(cn, columns, where, params, trails.place_before(cn, since)):
-        visitors, times, *told = zip(*rows, strict=True)
-        acts, contexts = words.of(*told)
-        came_in = map(entries.__getitem__, told[1])
+        visitors, times, urls, *said_ = zip(*rows, strict=True)
+        acts, contexts = words.of(*said_)
+        came_in = map(entries.__getitem__, urls)
         for visitor, time, entry, act, context in zip(visitors, times, came_in, acts, contexts, strict=True):
             said.add(visitor, time, entry, act, context)
     return said

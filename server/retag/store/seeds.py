@@ -78,12 +78,12 @@ def gather(
     """What visitors did lately, but for the events that define the seed: they would be the answer."""
     words = trails.Words(gathering.bundle, gathering.forget)
     gives_away = Giveaway(defining)
-    columns = f"{gives_away.told}, visitor, time, name, url, data, context"
+    columns = f"{gives_away.told}, visitor, time, {trails.ACT}, context"
     where = "account = :account AND time > :since AND time <= :now"
     params = {"account": account, "since": now - ALIVE, "now": now, **gives_away.names}
     for rows in trails.pages(cn, columns, where, params, trails.place_before(cn, now - ALIVE)):
-        _, visitors, times, *said = zip(*rows, strict=True)
-        given_away = [i for i, row in enumerate(rows) if row[0] is not None and gives_away.matches(row)]
+        told, visitors, times, *said = zip(*rows, strict=True)
+        given_away = [i for i, one in enumerate(told) if one is not None and gives_away.matches(one)]
         numbers = gathering.take(visitors, times, *words.of(*said), given_away)
         if whereabouts.wanted:
             whereabouts.see(numbers, times, said[-1])
@@ -100,21 +100,18 @@ class Giveaway:
         looked = f"name IN ({', '.join(f':{key}' for key in self.names)})"
         if any(clause.names is None for clause in clauses):
             looked, self.names = "1", {}
-        self.told = f"CASE WHEN {looked} THEN json_array(tag, source, platform) END" if clauses else "NULL"
-        self._plain = trails.Kept[tuple[str, str, str], bool](self._matches)
-        self._needs_data = any(clause.needs_data for clause in clauses)
+        said = "json_array(name, tag, source, platform, url{})"
+        said = said.format(", CAST(data AS TEXT)" if any(clause.needs_data for clause in clauses) else ", ''")
+        self.told = f"CASE WHEN {looked} THEN {said} END" if clauses else "NULL"
+        self._known = trails.Kept[str, bool](self._matches)
 
-    def matches(self, row: tuple[Any, ...]) -> bool:
-        told, _, _, name, url, data, _ = row
-        if self._needs_data:
-            return self._matches((told, name, url), data)
-        if len(self._plain) >= trails.MOST_KEPT:
-            self._plain.clear()
-        return self._plain[told, name, url]
+    def matches(self, told: str) -> bool:
+        if len(self._known) >= trails.MOST_KEPT:
+            self._known.clear()
+        return self._known[told]
 
-    def _matches(self, key: tuple[str, str, str], data: bytes = b"") -> bool:
+    def _matches(self, told: str) -> bool:
         """Time does not matter: a clause matches by what was done."""
-        told, name, url = key
-        tag, source, platform = msgspec.json.decode(told)
+        name, tag, source, platform, url, data = msgspec.json.decode(told)
         fact = Fact(name, 0, tag, source, platform, url, msgspec.json.decode(data) if data else {})
         return any(clause.matches(fact) for clause in self.clauses)

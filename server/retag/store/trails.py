@@ -77,26 +77,37 @@ class Kept(dict[K, T]):
         return found
 
 
+ACT = (
+    "CASE WHEN data = x'' THEN '' ELSE json_remove(CAST(data AS TEXT), '$.value', '$.order_id') END"
+    " || char(31) || name || char(31) || url"
+)
+"""What an event said was done, without what differs each time, as one text: SQLite removes and joins in half
+the time that Python takes to look. No JSON has a raw character 31."""
+
+
 class Words(Generic[T]):
     """What events said, as `learn` keeps it. The same is said again and again, so its answers are kept; when
     these are many, `forget` is told and they are asked for anew."""
 
     def __init__(self, learn: Callable[[Iterable[str]], T], forget: Callable[[], None]) -> None:
         self._forget = forget
-        self._pages = Kept[str, str](page)
+        self._texts = Kept[str, T](self._read)
         self._acts = Kept[tuple[str, str, Told], T](lambda act: learn(of_act(*act)))
         self._contexts = Kept[bytes, T](lambda context: learn(of_context(context)))
 
-    def of(
-        self, names: Iterable[str], urls: Iterable[str], data: Iterable[bytes], contexts: Iterable[bytes]
-    ) -> tuple[list[T], list[T]]:
-        """What was done in each event of a page of the log, and where from: good until asked again. The loops
-        are those of the interpreter: there may be many millions of events."""
+    def of(self, acts: Iterable[str], contexts: Iterable[bytes]) -> tuple[list[T], list[T]]:
+        """What was done in each event of a page of the log, its `ACT`, and where from: good until asked
+        again. The loops are those of the interpreter: there may be many millions of events."""
         if len(self._acts) + len(self._contexts) >= MOST_KEPT:
             self._acts.clear()
             self._contexts.clear()
+            self._texts.clear()
             self._forget()
-        if len(self._pages) >= MOST_KEPT:
-            self._pages.clear()
-        acts = zip(names, map(self._pages.__getitem__, urls), map(told, data), strict=True)
-        return list(map(self._acts.__getitem__, acts)), list(map(self._contexts.__getitem__, contexts))
+        if len(self._texts) >= MOST_KEPT:
+            self._texts.clear()
+        return list(map(self._texts.__getitem__, acts)), list(map(self._contexts.__getitem__, contexts))
+
+    def _read(self, act: str) -> T:
+        data, _, rest = act.partition("\x1f")
+        name, _, url = rest.partition("\x1f")
+        return self._acts[name, page(url), told(data)]

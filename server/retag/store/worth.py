@@ -25,8 +25,7 @@ ALIVE = 180 * DAY
 KEPT = 30 * DAY
 """How long transitions are kept."""
 
-TOLD = "json_array(name, tag, source, platform, url, CAST(data AS TEXT))"
-"""One value and not six: reading is most of the work."""
+VALUE = "json_extract(CAST(nullif(data, x'') AS TEXT), '$.value')"
 NO_DATA: dict[str, Any] = {}
 decode = msgspec.json.decode
 
@@ -52,35 +51,27 @@ class Question(msgspec.Struct, frozen=True):
 class Recorded:
     """Members that are known as a set."""
 
-    names: frozenset[str] | None = frozenset()
-
     def __init__(self, known: frozenset[bytes]) -> None:
         self._known = known
-
-    def see(self, visitor: bytes, fact: Fact) -> None:
-        """Events change nothing."""
 
     def holds(self, visitor: bytes) -> bool:
         return visitor in self._known
 
 
 class Recomputed:
-    """Members at `at` by a rule of events, which must be shown in the order of the log. `names` are those of
-    the events that matter, None for all."""
+    """Members at `at` by a rule of events, which must be shown in the order of the log."""
 
     def __init__(self, rule: Rule, at: int) -> None:
         self._rule, self._at = rule, at
+        self.clauses = rule.clauses
         self._memories: dict[bytes, list[Memory]] = {}
         self._strangers = rule.window(rule.nothing()).holds(at)
-        named = [clause.names for clause in rule.clauses]
-        self.names = None if None in named else frozenset().union(*(one or () for one in named))
 
-    def see(self, visitor: bytes, fact: Fact) -> None:
-        for i, clause in enumerate(self._rule.clauses):
-            if clause.matches(fact):
-                if (memories := self._memories.get(visitor)) is None:
-                    memories = self._memories[visitor] = self._rule.nothing()
-                memories[i] = clause.remember(memories[i], fact.time, clause.value(fact))
+    def remember(self, visitor: bytes, place: int, time: int, value: float) -> None:
+        """An event that the clause at `place` matches."""
+        if (memories := self._memories.get(visitor)) is None:
+            memories = self._memories[visitor] = self._rule.nothing()
+        memories[place] = self.clauses[place].remember(memories[place], time, value)
 
     def holds(self, visitor: bytes) -> bool:
         memories = self._memories.get(visitor)
@@ -88,6 +79,32 @@ class Recomputed:
 
 
 Members = Recorded | Recomputed
+
+
+class Matches(trails.Kept[str, tuple[tuple[Recomputed, int, float], ...]]):
+    """The clauses that an event matches, each with its rule, its place there and what the event counts. It is
+    matched by what was done and never by when, so the answer for all that say the same is found once.
+    `told` is the column that says it, null where no clause looks; `names` are its parameters."""
+
+    def __init__(self, rules: Sequence[Recomputed]) -> None:
+        super().__init__(self._match)
+        self._clauses = [(rule, i, clause) for rule in rules for i, clause in enumerate(rule.clauses)]
+        named = {name for _, _, clause in self._clauses for name in clause.names or ()}
+        self.names = {f"name{i}": name for i, name in enumerate(sorted(named))}
+        looked = f"name IN ({', '.join(f':{key}' for key in self.names)})"
+        if any(clause.names is None for _, _, clause in self._clauses):
+            looked, self.names = "1", {}
+        needed = any(clause.needs_data for _, _, clause in self._clauses)
+        data = "CAST(data AS TEXT)" if needed else "''"
+        # One value and not six: reading is most of the work.
+        self.told = f"CASE WHEN {looked} THEN json_array(name, tag, source, platform, url, {data}) END"
+
+    def _match(self, told: str) -> tuple[tuple[Recomputed, int, float], ...]:
+        name, tag, source, platform, url, data = decode(told)
+        fact = Fact(name, 0, tag, source, platform, url, decode(data) if data else NO_DATA)
+        return tuple(
+            (rule, i, clause.value(fact)) for rule, i, clause in self._clauses if clause.matches(fact)
+        )
 
 
 class Crowd:
@@ -143,44 +160,35 @@ def answer(path: str, question: Question) -> list[Lift]:
 def _read(cn: sqlite3.Connection, question: Question, members: Sequence[Members]) -> Crowd:
     """The past of everybody, shown to the rules, and the outcome."""
     crowd, at = Crowd(), question.at
-    rules = [one for one in members if isinstance(one, Recomputed)]
+    matches = Matches([one for one in members if isinstance(one, Recomputed)])
     see, spent = crowd.see, crowd.spent
-    for visitor, time, told in _rows(cn, question, rules):
-        if time > at:
-            spent[visitor] = spent.get(visitor, 0.0) + _value(_fact(time, told))
-            continue
-        see(visitor, time)
-        if told is not None:
-            fact = _fact(time, told)
-            for rule in rules:
-                rule.see(visitor, fact)
+    for rows in _pages(cn, question, matches):
+        if len(matches) >= trails.MOST_KEPT:
+            matches.clear()
+        for visitor, time, told in rows:
+            if time > at:
+                spent[visitor] = spent.get(visitor, 0.0) + _value(told)
+                continue
+            see(visitor, time)
+            if told is not None:
+                for rule, place, value in matches[told]:
+                    rule.remember(visitor, place, time, value)
     return crowd
 
 
-def _rows(cn: sqlite3.Connection, question: Question, rules: Sequence[Recomputed]) -> Iterator[trails.Row]:
-    """`(visitor, time, what is told)` of the past, as it had been received by then, and of the outcome. Told
-    is None where no rule looks, which is most of the log."""
-    names = {name for one in rules for name in one.names or ()} | {question.event}
-    listed = {f"name{i}": name for i, name in enumerate(sorted(names))}
-    looked = f"name IN ({', '.join(f':{key}' for key in listed)})"
-    if any(one.names is None for one in rules):
-        looked = "1"
-    columns = f"visitor, time, CASE WHEN {looked} THEN {TOLD} END"
+def _pages(cn: sqlite3.Connection, question: Question, matches: Matches) -> Iterator[list[trails.Row]]:
+    """`(visitor, time, what is told)` of the past, as it had been received by then, and `(visitor, time,
+    value)` of the outcome."""
+    columns = f"visitor, time, CASE WHEN time > :at THEN {VALUE} ELSE {matches.told} END"
     where = (
         "account = :account AND (time <= :at AND received <= :at"
         " OR name = :event AND time > :at AND time < :until)"
     )
     asked = {"account": question.account, "at": question.at, "until": question.until, "event": question.event}
-    return trails.scan(cn, columns, where, asked | listed)
+    return trails.pages(cn, columns, where, asked | matches.names)
 
 
-def _fact(time: int, told: str) -> Fact:
-    name, tag, source, platform, url, data = decode(told)
-    return Fact(name, time, tag, source, platform, url, decode(data) if data else NO_DATA)
-
-
-def _value(fact: Fact) -> float:
-    value = fact.data.get("value", 0)
+def _value(value: Any) -> float:
     return max(0.0, float(value)) if isinstance(value, int | float) else 0.0
 
 
