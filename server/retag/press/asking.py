@@ -38,7 +38,8 @@ async def members_job(reader: Any, account: int, audience: int, asked: Asked, no
     form = usable(FORMATS, asked.format)
     until = members.parse(asked.as_of, now) if asked.as_of else None
     since = members.parse(asked.since, now, "since") if asked.since else None
-    fields, op = columns(form, asked.fields, since is not None), _op(form, asked)
+    op = _op(form, asked)
+    fields = columns(form, asked.fields, since is not None, op)
     async with reader.snapshot() as snapshot:
         known = await members.current(snapshot, now)
         until = until or known
@@ -54,6 +55,7 @@ async def members_job(reader: Any, account: int, audience: int, asked: Asked, no
             since,
             await members.build_at(snapshot, audience, since) if since else None,
             asked.spreadsheet,
+            await members.departures(snapshot),
         )
         await check(snapshot, job)
     return named(job)
@@ -90,8 +92,9 @@ def usable(table: dict[str, Format], name: str) -> Format:
     return form
 
 
-def columns(form: Format, asked: str, delta: bool) -> list[str]:
-    """The columns wanted; a delta has `op` first. An upload file has its platform's own."""
+def columns(form: Format, asked: str, delta: bool, op: str | None = None) -> list[str]:
+    """The columns wanted; a delta has `op` first unless they say where, or it is of one `op` alone. An upload
+    file has its platform's own."""
     if not form.columns:
         if asked:
             raise errors.Invalid("fields", f"are not for {form.name}: its columns are the platform's")
@@ -104,7 +107,7 @@ def columns(form: Format, asked: str, delta: bool) -> list[str]:
             raise errors.Invalid("fields", f"must be some of {known}, not {one[:40]!r}")
     if len(set(wanted)) < len(wanted):
         raise errors.Invalid("fields", "must name each column once")
-    return wanted
+    return [OP, *wanted] if delta and op is None and OP not in wanted else wanted
 
 
 def _op(form: Format, asked: Asked) -> str | None:
@@ -120,9 +123,11 @@ def _op(form: Format, asked: Asked) -> str | None:
 
 async def check(reader: Any, job: Job) -> None:
     """errors.Gone when somebody in the export has gone since; a file with identifiers also loses those who
-    withhold theirs, and those who had left already. Of raw events nobody may have gone at all."""
+    withhold theirs, and those who had left already. Of raw events, and of what a platform is to remove,
+    nobody may have gone at all: who they are is not known."""
     about = job.manifest
-    if about.span is not None and job.departures != await members.departures(reader):
+    nobody = about.span is not None or (about.op == "remove" and not job.format().by_visitor)
+    if nobody and job.departures != await members.departures(reader):
         raise errors.Gone(members.GONE)
     if job.build is not None and about.op != "remove":
         await members.check_whole(reader, job.build, job.until)

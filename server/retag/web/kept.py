@@ -24,10 +24,14 @@ AGING_MS = 60_000
 
 
 class Kept(Shelf):
-    """`press` fills the shelf, `readers` are under way."""
+    """`press` fills the shelf, `readers` are under way.
 
-    def __init__(self, folder: pathlib.Path, path: str, reader: Any, journal: Any) -> None:
+    `least_free` bytes stay free on the disk: twice what the door needs, so that it has the rest for itself.
+    """
+
+    def __init__(self, folder: pathlib.Path, path: str, reader: Any, journal: Any, min_free_mb: int) -> None:
         super().__init__(folder)
+        self.least_free = (2 * min_free_mb) << 20
         self.reader, self.journal, self.readers = reader, journal, 0
         self.press = Press(path, folder, self._finish)
         self._departures, self._aged = -1, 0

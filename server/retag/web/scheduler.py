@@ -17,7 +17,7 @@ import msgspec
 from retag import errors
 from retag.courier.places import Undeliverable
 from retag.courier.worker import Errand, Parcel
-from retag.formats import FORMATS, OP
+from retag.formats import FORMATS
 from retag.press.asking import OPS, Asked, ending, members_job, title
 from retag.press.codecs import CODECS
 from retag.press.job import Job
@@ -118,8 +118,6 @@ class Scheduler(Turns):
         if run.since:
             columns = FORMATS[asked.format].columns
             halves = [""] if columns else list(OPS)
-            if asked.fields and OP not in asked.fields.split(","):
-                asked.fields = f"{OP},{asked.fields}"
         reader, found = self.state.reader, []
         for op in halves:
             wanted = msgspec.structs.replace(asked, op=op)
@@ -134,7 +132,7 @@ class Scheduler(Turns):
         codec = CODECS[compress] if compress else None
         if codec:
             codec.open()  # says so when its library is not there
-        job.least_free = self.state.settings.min_free_mb << 20
+        job.least_free = self.state.kept.least_free
         path = await self._printed(schedule, job, codec.name if codec else "")
         packed = f".{codec.suffix}" if codec else ""
         name = schedule.file or f"{title(job, audience)}-{run.id}.{ending(job)}{packed}"

@@ -125,7 +125,7 @@ def start(state: Any) -> None:
     state.refits = alike.Refits(state.journal, state.settings.path)
     state.refits.start()
     folder = state.settings.directory / "exports"
-    state.kept = Kept(folder, state.settings.path, state.reader, state.journal)
+    state.kept = Kept(folder, state.settings.path, state.reader, state.journal, state.settings.min_free_mb)
     state.kept.start()
     state.outbox = Outbox(state)
     state.outbox.start()

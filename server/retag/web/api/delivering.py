@@ -21,7 +21,7 @@ from retag.web.streaming import MOST_READERS, KeptResponse, RunResponse, more
 async def deliver(call: Call, job: Job, title: str) -> Response:
     """The answer. `title` is the file's name without its ending."""
     kept: Kept = call.state.kept
-    job.least_free = call.state.settings.min_free_mb << 20
+    job.least_free = call.state.kept.least_free
     codec, within = _codec(call)
     headers = _headers(job, title, codec, within)
     if _known(call, headers["etag"]):
