@@ -12,8 +12,8 @@ from beds import Bed
 from retag import fold
 from retag.journal import Journal
 from retag.store import marking
+from retag.store.desk import live_builds
 from retag.store.engine import SqliteStore
-from retag.store.remembered import unpack
 from retag.upkeep import Upkeep
 
 KILLS = 60
@@ -97,9 +97,11 @@ def remembered(bed):
     """Every mark but for `opens`."""
     plain = bed.rows("SELECT build, visitor, closes, last FROM member ORDER BY 1, 2")
     places = bed.rows("SELECT visitor, part FROM memory ORDER BY 1, 2")
-    marks = {
-        (visitor, build): unpack(mark)
-        for (visitor, _), known in marking.load_remembered(bed.cn, places).items()
-        for build, mark in known.items()
+    builds = live_builds(bed.cn)
+    marks = marking.load(bed.cn, [(who, build) for who, _ in places for build in builds], builds)
+    known = {
+        (build, who): (marks[build, who].closes, marks[build, who].last, marks[build, who].memories)
+        for who, _ in places
+        for build in builds
     }
-    return plain, {pair: (mark.closes, mark.last, mark.memories) for pair, mark in marks.items()}
+    return plain, known

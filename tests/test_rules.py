@@ -370,15 +370,21 @@ def test_each_type_has_its_fields(kind, raw, field):
 # The index
 
 
+def rows(rules):
+    return [(key, i, clause) for key, rule in rules.items() for i, clause in enumerate(rule.clauses)]
+
+
 def test_the_book_finds_the_clauses_that_an_event_can_touch():
     """By name, with those for any event; list clauses never; data only where some clause looks."""
     book = Book(
-        {
-            1: parse("VISITOR", {"event": "checkout", "none": [{"customer_list_id": "5"}]}),
-            2: parse("VISITOR", {"any": [{"event": "addtocart"}, {"event": "checkout", "min_value": 5}]}),
-            3: parse("VISITOR", {"visitor_source_id": "7"}),
-            4: parse("ENGAGEMENT", {"pin_id": "1"}),
-        }
+        rows(
+            {
+                1: parse("VISITOR", {"event": "checkout", "none": [{"customer_list_id": "5"}]}),
+                2: parse("VISITOR", {"any": [{"event": "addtocart"}, {"event": "checkout", "min_value": 5}]}),
+                3: parse("VISITOR", {"visitor_source_id": "7"}),
+                4: parse("ENGAGEMENT", {"pin_id": "1"}),
+            }
+        )
     )
     found = {
         name: [(key, i) for key, i, _ in book.shelf(name).touching("")]
@@ -425,7 +431,7 @@ def test_the_book_finds_by_the_parts_of_an_address_what_asking_every_clause_find
     ]
     rules = {i: parse("VISITOR", {"event": "pagevisit", "url": url}) for i, url in enumerate([*urls, *urls])}
     rules[99] = parse("VISITOR", {"event": "pagevisit", "none": [{"url": {"contains": "/new/"}}]})
-    book, found = Book(rules), []
+    book, found = Book(rows(rules)), []
     for url in (
         "",
         "/sale/",

@@ -325,9 +325,9 @@ def test_what_a_rule_remembered_goes_with_it(bed):
     bed.take(event(), event(visitor=2))
     bed.cn.execute("UPDATE build SET retired = ? WHERE audience = ?", (NOW, audience))
     places = [(visitor(1), 0), (visitor(2), 0)]
-    assert [len(one) for one in marking.load_remembered(bed.cn, places).values()] == [2, 2]
+    assert [len(one.marks) for one in marking.load_rows(bed.cn, places).values()] == [2, 2]
     purging.forgotten(bed.cn, (b"", 0), NOW)
-    assert [len(one) for one in marking.load_remembered(bed.cn, places).values()] == [1, 1]
+    assert [len(one.marks) for one in marking.load_rows(bed.cn, places).values()] == [1, 1]
 
 
 def test_file_shrinks_beyond_a_fifth_of_free_pages(bed):

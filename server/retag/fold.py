@@ -19,7 +19,7 @@ import msgspec
 from retag import people
 from retag.events import SOURCES, STANDINGS, Event
 from retag.store import folding, log, marking, matching, replay, settle, showing
-from retag.store.desk import Desk, Live, live_builds
+from retag.store.desk import Builds, Desk, live_builds
 from retag.store.graves import Graves
 from retag.store.membership import Mark, Touch, fact_of, match
 from retag.store.membership import settle as settle_window
@@ -58,8 +58,8 @@ def _advance(cn: sqlite3.Connection, desk: Desk, batch: list[settle.Entry], now:
         touches = touches_of(desk, [(one.event, one.visitor) for one in settled if not one.standing])
         touches += matching.touches(desk, matches, now)
         if desk.graves.opted_out:
-            touches = [one for one in touches if one[0][1] not in desk.graves.opted_out]
-        _apply(cn, desk, touches, now)
+            touches = [one for one in touches if one[0] not in desk.graves.opted_out]
+        take(cn, desk.builds, touches, now)
     if not moves:
         return len(batch)
     _move(cn, moves, now)
@@ -136,13 +136,12 @@ def _find_owner(one: settle.Entry, identifiers: list[showing.Identifier], showin
         one.standing = settle.QUARANTINED
 
 
-def _apply(cn: sqlite3.Connection, desk: Desk, touches: list[Touch], now: int) -> None:
+def take(cn: sqlite3.Connection, builds: Builds, touches: list[Touch], now: int) -> None:
     """The rules' memories and windows after these matches."""
-    marks = marking.load(cn, {touch[0] for touch in touches}, desk.builds)
-    for pair, rule, place, time, value in touches:
-        match(rule, marks[pair], place, time, value)
-    replay.date_back(cn, marks, desk.builds)
-    _save(cn, marks, desk.builds, now)
+    marks = marking.load(cn, [touch[:2] for touch in touches], builds)
+    marks.take(touches)
+    replay.date_back(cn, marks)
+    _save(cn, marks, now)
 
 
 def _move(cn: sqlite3.Connection, moves: list[settle.Move], now: int) -> None:
@@ -170,21 +169,19 @@ def touches_of(desk: Desk, counted: Iterable[tuple[Event, bytes]]) -> list[Touch
         if not rows:
             continue
         fact = fact_of(event, decode(event.data) if shelf.needs_data and event.data else {})
-        for build, place, clause in rows:
+        for key, place, clause in rows:
             # The shelf knows the name already, so this is clause.matches without its first half.
             for check in clause.checks:
                 if not check(fact):
                     break
             else:
                 value = clause.value(fact) if clause.sums else 0.0
-                found.append(((build, visitor), book.rules[build], place, event.time, value))
+                found.append((visitor, key, place, event.time, value))
     return found
 
 
-def _save(
-    cn: sqlite3.Connection, marks: marking.Marks, builds: dict[int, Live], now: int, cause: int = 0
-) -> None:
-    changes = marking.save(cn, marks, builds, now)
+def _save(cn: sqlite3.Connection, marks: marking.Marks, now: int, cause: int = 0) -> None:
+    changes = marking.save(cn, marks, now)
     if changes:
         marking.save_changes(cn, changes, next_step(cn), now, cause)
 
@@ -202,12 +199,16 @@ def refold(cn: sqlite3.Connection, visitors: Iterable[bytes], now: int, cause: i
     graves = {row[0] for row in cn.execute("SELECT visitor FROM opt_out").fetchall()}
     for visitor in sorted(visitors):
         events = [] if visitor in graves else replay.trail(cn, visitor)
-        wanted = [(build.id, visitor) for build in builds.values()]
-        before = marking.load(cn, wanted, builds)
-        marks = {pair: replay.again(builds[pair[0]], before[pair], events, horizon) for pair in wanted}
+        marks = marking.load(cn, [(visitor, number) for number in builds], builds)
+        before = {(number, visitor): marks[number, visitor] for number in builds}
         if visitor in graves:
-            marks = {pair: Mark(was=mark.was, dirty=True) for pair, mark in before.items()}
-        _save(cn, before.replaced(marks), builds, now, cause)
+            anew = {pair: Mark(was=mark.was, dirty=True) for pair, mark in before.items()}
+        else:
+            anew = {
+                pair: replay.again(builds[pair[0]], mark, events, horizon) for pair, mark in before.items()
+            }
+        marks.replace(anew)
+        _save(cn, marks, now, cause)
 
 
 def mark(
@@ -218,15 +219,15 @@ def mark(
     if build not in builds:
         return
     rule = builds[build].rule
-    marks = marking.load(cn, {(build, visitor) for visitor in (*added, *removed)}, builds)
+    marks = marking.load(cn, [(visitor, build) for visitor in (*added, *removed)], builds)
     for visitor in added:
         match(rule, marks[build, visitor], place, now, 0.0)
     for visitor in removed:
         one = marks[build, visitor]
-        memories = one.memories = one.memories or rule.nothing()
-        memories[place] = []
+        kept = one.memories or rule.nothing()
+        one.memories = [[] if i == place else memory for i, memory in enumerate(kept)]
         settle_window(rule, one)
-    _save(cn, marks, builds, now)
+    _save(cn, marks, now)
 
 
 def mark_list(

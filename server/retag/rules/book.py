@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from retag.rules.clause import Clause
 from retag.rules.fact import Fact
-from retag.rules.rule import Rule
 
 Key = TypeVar("Key", bound=Hashable)
 Row = tuple[Key, int, Clause]
-"""`(key, index of the clause in its rule, clause)`."""
+"""`(key, index of the clause in its rule, clause)`; the key says whose clause it is."""
 
 
 class Shelf(Generic[Key]):
@@ -40,11 +39,9 @@ class Shelf(Generic[Key]):
 
 
 class Book(Generic[Key]):
-    """The live rules of one ad account by key (a build, say), indexed once and read for every event."""
+    """The clauses of one ad account's live rules, indexed once and read for every event."""
 
-    def __init__(self, rules: Mapping[Key, Rule]) -> None:
-        self.rules = dict(rules)
-        rows = [(key, i, clause) for key, rule in rules.items() for i, clause in enumerate(rule.clauses)]
+    def __init__(self, rows: Iterable[Row[Key]]) -> None:
         events = [row for row in rows if row[2].list_id is None and not row[2].seeds]
         names = {name for _, _, clause in events for name in clause.names or ()}
         self._of_any = Shelf([row for row in events if row[2].names is None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from retag.windows import Window, window
 
 Check = Callable[[Fact], bool]
 
+REMEMBERING = frozenset({"retention_days", "retention_minutes", "min_count", "min_value"})
 EVENT, ENGAGEMENT, LIST, SEED = "event", "engagement", "list", "seed"
 
 
@@ -41,6 +43,12 @@ class Clause(msgspec.Struct, frozen=True):
     def retention(self) -> int:
         """ms; EVER when a match never lapses."""
         return self.recall.retention
+
+    @property
+    def predicate(self) -> str:
+        """Which events match, as a text: the same of clauses that differ in what they remember alone."""
+        asked = {name: value for name, value in self.raw.items() if name not in REMEMBERING}
+        return json.dumps([self.kind, asked], sort_keys=True)
 
     def matches(self, fact: Fact) -> bool:
         names = self.names

@@ -48,8 +48,16 @@ def parse(audience_type: str, raw: Any) -> Rule:
         must=(*places["rule"], *places["all"]),
         any_=tuple(places["any"]),
         none=tuple(places["none"]),
+        traced=_traced(
+            clauses, [*places["none"], *(places["any"] if places["rule"] or places["all"] else ())]
+        ),
         prefill=form.get("prefill", True),
     )
+
+
+def _traced(clauses: list[Clause], places: list[int]) -> tuple[int, ...]:
+    """Those of `places` that events decide, and whose memory is one time."""
+    return tuple(i for i in places if clauses[i].recall.plain)
 
 
 def _default_kind(audience_type: str) -> str:

@@ -18,7 +18,11 @@ from retag.windows import EVER, NOTHING, Span, Window, either, window
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """`raw` is the canonical form: what is stored, echoed, and parsed again to the same rule."""
+    """`raw` is the canonical form: what is stored, echoed, and parsed again to the same rule.
+
+    `traced`: the clauses of which a match by itself lets nobody in, and of which the latest match is all that
+    is remembered. So rules may share what they remember of these.
+    """
 
     kind: str
     clauses: tuple[Clause, ...]
@@ -26,6 +30,7 @@ class Rule(msgspec.Struct, frozen=True):
     must: tuple[int, ...]
     any_: tuple[int, ...]
     none: tuple[int, ...]
+    traced: tuple[int, ...] = ()
     prefill: bool = True
 
     @property

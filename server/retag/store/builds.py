@@ -13,7 +13,7 @@ import msgspec
 
 from retag import fold, rules
 from retag.store import bulk, graves, marking, replay
-from retag.store.desk import Live, live_builds
+from retag.store.desk import Builds, Live, live_builds
 from retag.store.membership import match
 
 PART = 1_000
@@ -34,7 +34,8 @@ def unfinished(cn: sqlite3.Connection) -> list[int]:
 
 def backfill(cn: sqlite3.Connection, build_id: int, seconds: float, now: int) -> bool:
     """Fill for about so many seconds; True when the whole log has been seen."""
-    build = live_builds(cn).get(build_id)
+    builds = live_builds(cn)
+    build = builds.get(build_id)
     if build is None or build.ready:
         return True
     wanted = names(build.rule)
@@ -44,7 +45,7 @@ def backfill(cn: sqlite3.Connection, build_id: int, seconds: float, now: int) ->
     at, until = build.backfilled, time.perf_counter() + seconds
     while at < build.live_from and time.perf_counter() < until:
         upto = min(at + PART, build.live_from)
-        _fill(cn, build, at, upto, wanted, now)
+        _fill(cn, builds, build, at, upto, wanted, now)
         at = upto
     _reach(cn, build_id, at)
     return at >= build.live_from
@@ -69,9 +70,15 @@ def _of_events(rule: rules.Rule) -> dict[int, rules.Clause]:
 
 
 def _fill(
-    cn: sqlite3.Connection, build: Live, after: int, upto: int, wanted: frozenset[str] | None, now: int
+    cn: sqlite3.Connection,
+    builds: Builds,
+    build: Live,
+    after: int,
+    upto: int,
+    wanted: frozenset[str] | None,
+    now: int,
 ) -> None:
-    clauses = _of_events(build.rule)
+    clauses, keys = _of_events(build.rule), build.traced
     data = "data" if any(clause.needs_data for clause in clauses.values()) else "x''"
     some = "" if wanted is None else f" AND name IN ({','.join('?' * len(wanted))})"
     sql = (
@@ -85,13 +92,8 @@ def _fill(
         for place, clause in clauses.items():
             if clause.matches(fact):
                 value = clause.value(fact) if clause.needs_data else 0.0
-                found.append(((build.id, visitor), place, fact.time, value))
-    builds = {build.id: msgspec.structs.replace(build, backfilled=upto)}
-    marks = marking.load(cn, {one[0] for one in found}, builds)
-    for pair, place, at, value in found:
-        match(build.rule, marks[pair], place, at, value)
-    replay.date_back(cn, marks, builds)
-    marking.save(cn, marks, builds, now)
+                found.append((visitor, keys.get(place, build.id), place, at, value))
+    fold.take(cn, Builds([*builds.values(), msgspec.structs.replace(build, backfilled=upto)]), found, now)
 
 
 class Page(msgspec.Struct):
@@ -113,13 +115,12 @@ def fill_list(cn: sqlite3.Connection, page: Page, now: int) -> bool:
         " ORDER BY visitor LIMIT ?"
     )
     rows = cn.execute(sql, (list_id, page.after, PAGE)).fetchall()
-    builds = {build.id: build}
-    marks = marking.load(cn, [(build.id, visitor) for visitor, _ in rows], builds)
+    marks = marking.load(cn, [(visitor, build.id) for visitor, _ in rows], Builds([build]))
     for visitor, since in rows:
         match(build.rule, marks[build.id, visitor], page.place, since, 0.0)
         page.after = visitor
-    replay.date_back(cn, marks, builds)
-    marking.save(cn, marks, builds, now)
+    replay.date_back(cn, marks)
+    marking.save(cn, marks, now)
     return len(rows) == PAGE
 
 

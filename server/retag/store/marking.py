@@ -8,13 +8,13 @@ page and not one for each rule. A plain rule remembers no more than its window, 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from retag.store import bulk, sqlite
-from retag.store.desk import Live
-from retag.store.membership import SOON, Mark, Pair, changed
-from retag.store.remembered import PART, Place, Remembered, encode, packed, read, unpack
+from retag.store.desk import Builds
+from retag.store.membership import SOON, Mark, Pair, Touch, changed, match
+from retag.store.remembered import PART, Place, Row, pack, read, stored, unpack
+from retag.windows import EVER
 
 unhex = bytes.fromhex
 
@@ -23,44 +23,68 @@ Changes = list[tuple[int, bytes, tuple[int, int, int]]]
 
 
 class Marks(dict[Pair, Mark]):
-    """The marks asked for. `remembered`: the rows of which they are a part; `places`: which of which."""
+    """The marks of the visitors loaded, each made when asked for. `rows`: what they are parts of."""
 
-    remembered: dict[Place, Remembered]
-    places: dict[Place, list[Pair]]
+    def __init__(self, builds: Builds) -> None:
+        super().__init__()
+        self.builds = builds
+        self.rows: dict[Place, Row] = {}
 
-    def replaced(self, marks: Mapping[Pair, Mark]) -> Marks:
-        """Others of the same builds and visitors."""
-        new = Marks(marks)
-        new.remembered, new.places = self.remembered, self.places
-        return new
-
-
-def load(cn: sqlite3.Connection, pairs: Iterable[Pair], builds: Mapping[int, Live]) -> Marks:
-    """The marks of these, a new one where there is none."""
-    marks, plain, places = Marks(), plain_of(builds), defaultdict[Place, list[Pair]](list)
-    windows = []
-    for pair in set(pairs):
-        if pair[0] in plain:
-            windows.append(pair)
+    def __missing__(self, pair: Pair) -> Mark:
+        number, visitor = pair
+        if number in self.builds.plain:
+            mark = Mark()
         else:
-            places[pair[1], pair[0] // PART].append(pair)
-    marks.places, marks.remembered = places, load_remembered(cn, sorted(places))
-    for place, some in places.items():
-        known = marks.remembered.get(place, {})
-        for pair in some:
-            kept = known.get(pair[0])
-            marks[pair] = Mark() if kept is None else unpack(kept)
+            row, build = self.rows[visitor, number // PART], self.builds[number]
+            mark = unpack(row.marks.get(number), build.rule, build.traced, row.traces)
+            row.marks[number] = mark
+        self[pair] = mark
+        return mark
+
+    def take(self, touches: Iterable[Touch]) -> None:
+        """These matches, in their order."""
+        builds = self.builds
+        for visitor, key, place, time, value in touches:
+            if key >= 0:
+                match(builds[key].rule, self[key, visitor], place, time, value)
+            else:
+                self._trace(visitor, key, time)
+
+    def _trace(self, visitor: bytes, trace: int, time: int) -> None:
+        """A match of a clause that several rules share: it matters to those who know the visitor already."""
+        for part, places in self.builds.sharing[trace].items():
+            row = self.rows[visitor, part]
+            for build in row.marks.keys() & places.keys():
+                match(self.builds[build].rule, self[build, visitor], places[build], time, 0.0)
+            if time > row.traces.get(trace, -EVER):
+                row.traces[trace], row.dirty = time, True
+
+    def replace(self, marks: Mapping[Pair, Mark]) -> None:
+        """Others of the same builds and visitors, which know all that the traces are to say."""
+        for row in self.rows.values():
+            row.traces, row.dirty = {}, True
+        for pair, mark in marks.items():
+            self[pair] = mark
+            if pair[0] not in self.builds.plain:
+                self.rows[pair[1], pair[0] // PART].marks[pair[0]] = mark
+
+
+def load(cn: sqlite3.Connection, wanted: Iterable[tuple[bytes, int]], builds: Builds) -> Marks:
+    """What is known of each `(visitor, build or trace)`."""
+    marks, windows, places = Marks(builds), [], set[Place]()
+    for visitor, key in set(wanted):
+        if key in builds.plain:
+            windows.append((key, visitor))
+        elif key >= 0:
+            places.add((visitor, key // PART))
+        else:
+            places.update((visitor, part) for part in builds.sharing[key])
+    marks.rows = {place: Row({}, {}) for place in places} | load_rows(cn, sorted(places))
     _load_windows(cn, marks, sorted(windows))
     return marks
 
 
-def plain_of(builds: Mapping[int, Live]) -> set[int]:
-    """Those that remember no more than a window."""
-    return {number for number, build in builds.items() if build.rule.plain}
-
-
 def _load_windows(cn: sqlite3.Connection, marks: Marks, pairs: Sequence[Pair]) -> None:
-    marks.update((pair, Mark()) for pair in pairs)
     columns = "build, hex(visitor), opens, closes, last"
     source = "k CROSS JOIN member m USING (build, visitor)"
     for build, visitor, *window in bulk.lookup(cn, pairs, "build, visitor", columns, source):
@@ -68,29 +92,27 @@ def _load_windows(cn: sqlite3.Connection, marks: Marks, pairs: Sequence[Pair]) -
         marks[build, unhex(visitor)] = Mark(opens, closes, last, None, (opens, closes, last))
 
 
-def load_remembered(cn: sqlite3.Connection, places: Sequence[Place]) -> dict[Place, Remembered]:
+def load_rows(cn: sqlite3.Connection, places: Sequence[Place]) -> dict[Place, Row]:
     """What the rules remember, of those of whom they remember anything."""
     columns, source = "hex(visitor), part, hex(marks)", "k CROSS JOIN memory m USING (visitor, part)"
     rows = bulk.lookup(cn, places, "visitor, part", columns, source)
     return {(unhex(visitor), part): read(unhex(kept)) for visitor, part, kept in rows}
 
 
-def save_remembered(cn: sqlite3.Connection, remembered: Mapping[Place, Remembered]) -> None:
-    """Store it anew. Nothing needs no row."""
-    rows = [(*place, encode(kept)) for place, kept in sorted(remembered.items()) if kept]
-    bulk.insert(cn, "INSERT OR REPLACE INTO memory", rows)
-    gone = [place for place, kept in remembered.items() if not kept]
+def save_rows(cn: sqlite3.Connection, rows: Mapping[Place, Row]) -> None:
+    """Store them anew, with their marks packed. Nothing needs no row."""
+    kept = [(*place, stored(row)) for place, row in sorted(rows.items()) if not row.empty]
+    bulk.insert(cn, "INSERT OR REPLACE INTO memory", kept)
+    gone = [place for place, row in rows.items() if row.empty]
     cn.executemany("DELETE FROM memory WHERE visitor = ? AND part = ?", gone)
 
 
-def save(cn: sqlite3.Connection, marks: Marks, builds: Mapping[int, Live], now: int) -> Changes:
+def save(cn: sqlite3.Connection, marks: Marks, now: int) -> Changes:
     """Store what changed; returns the transitions due, of the builds that answer."""
-    save_remembered(cn, _remember(marks))
-    moved = [
-        (pair, mark)
-        for pair, mark in marks.items()
-        if mark.dirty and (mark.opens, mark.closes, mark.last) != mark.was
-    ]
+    builds = marks.builds
+    dirty = [(pair, mark) for pair, mark in marks.items() if mark.dirty]
+    save_rows(cn, _packed(marks, dirty))
+    moved = [(pair, mark) for pair, mark in dirty if (mark.opens, mark.closes, mark.last) != mark.was]
     _save_windows(cn, moved)
     changes, soon, shifts = [], now + SOON, shifts_of(cn)
     for pair, mark in moved:
@@ -103,20 +125,25 @@ def save(cn: sqlite3.Connection, marks: Marks, builds: Mapping[int, Live], now: 
     return changes
 
 
-def _remember(marks: Marks) -> dict[Place, Remembered]:
-    """The rows of which a mark has changed, with all that is remembered now."""
-    touched: dict[Place, Remembered] = {}
-    for place, pairs in marks.places.items():
-        dirty = [(pair[0], mark) for pair in pairs if (mark := marks[pair]).dirty]
-        if not dirty:
-            continue
-        kept = touched[place] = marks.remembered.setdefault(place, {})
-        for build, mark in dirty:
-            if mark.last or not mark.empty:
-                kept[build] = packed(mark.last, mark.memories, mark.opens, mark.closes)
-            else:
-                kept.pop(build, None)
-    return touched
+def _packed(marks: Marks, dirty: Iterable[tuple[Pair, Mark]]) -> dict[Place, Row]:
+    """The rows that have changed, with all that is remembered now."""
+    plain, rows = marks.builds.plain, marks.rows
+    for (build, visitor), _ in dirty:
+        if build not in plain:
+            rows[visitor, build // PART].dirty = True
+    found = {place: row for place, row in rows.items() if row.dirty}
+    for row in found.values():
+        _pack(row, marks.builds)
+    return found
+
+
+def _pack(row: Row, builds: Builds) -> None:
+    kept = {}
+    for build, mark in row.marks.items():
+        packed = pack(mark, builds[build].traced, row.traces) if type(mark) is Mark else mark
+        if packed is not None:
+            kept[build] = packed
+    row.marks = kept
 
 
 def _save_windows(cn: sqlite3.Connection, moved: Iterable[tuple[Pair, Mark]]) -> None:

@@ -41,7 +41,7 @@ def note(cn: sqlite3.Connection, links: list[Link], now: int) -> list[Match]:
 def touches(desk: Desk, matches: list[Match], now: int) -> list[Touch]:
     """The clauses that name these lists."""
     return [
-        ((build.id, one.visitor), build.rule, place, now, 0.0)
+        (one.visitor, build.id, place, now, 0.0)
         for one in matches
         for build in desk.builds.values()
         if build.account == one.account

@@ -36,11 +36,6 @@ class Mark(msgspec.Struct, gc=False):
     dirty: bool = False
     late: bool = False
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is remembered, so that no row is needed."""
-        return not self.last and self.opens >= self.closes and not any(self.memories or ())
-
 
 def match_plain(mark: Mark, time: int, retention: int) -> None:
     """One more match of the single plain clause of a rule."""
@@ -61,10 +56,8 @@ def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
     recall = rule.clauses[place].recall
     memories = mark.memories
     if memories is None:
-        if len(rule.clauses) == 1 and recall.plain:
-            match_plain(mark, time, recall.retention)
-            return
-        memories = mark.memories = rule.nothing()
+        match_plain(mark, time, recall.retention)
+        return
     for memory in memories:
         if memory and time < memory[0][0]:
             mark.late = True
@@ -106,8 +99,9 @@ def changed(mark: Mark, now: int) -> bool:
     return clip(mark.opens, mark.closes, now) != clip(opens, closes, now)
 
 
-Touch = tuple[Pair, Rule, int, int, float]
-"""One event matched one clause of one build: `(pair, rule, place of the clause, time, value)`."""
+Touch = tuple[bytes, int, int, int, float]
+"""One event matched one clause: `(visitor, build, place of the clause, time, value)`, or `(visitor, trace, 0,
+time, 0)` where rules share what they remember of it (store.remembered)."""
 
 
 def fact_of(event: object, data: dict[str, object]) -> Fact:

@@ -6,12 +6,12 @@ Each function does one slice and says whether there is more.
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from retag.rules import Rule
 from retag.store import log, marking
-from retag.store.desk import live_builds
-from retag.store.membership import Mark
-from retag.store.remembered import Place, unpack
+from retag.store.desk import Builds, live_builds
+from retag.store.remembered import Place, Row, unpack
 from retag.windows import DAY, EVER, after
 
 REMEMBERED = 9 * DAY
@@ -101,21 +101,33 @@ def forgotten(cn: sqlite3.Connection, behind: Place, now: int) -> Place | None:
     """
     sql = "SELECT visitor, part FROM memory WHERE (visitor, part) > (?, ?) ORDER BY visitor, part LIMIT ?"
     places: list[Place] = cn.execute(sql, (*behind, SLICE)).fetchall()
-    builds, changed = live_builds(cn), {}
-    for place, known in marking.load_remembered(cn, places).items():
-        kept = {
+    builds, changed, at = live_builds(cn), {}, now - TRANSITIONS
+    for place, row in marking.load_rows(cn, places).items():
+        marks = {
             build: mark
-            for build, mark in known.items()
-            if build in builds and not _worthless(builds[build].rule, unpack(mark), now - TRANSITIONS)
+            for build, mark in row.marks.items()
+            if build in builds and not _worthless(builds[build].rule, mark, at)
         }
-        if len(kept) < len(known):
-            changed[place] = kept
-    marking.save_remembered(cn, changed)
+        spans = _spans(builds, place[1])
+        traces = {trace: time for trace, time in row.traces.items() if after(time, spans.get(trace, 0)) >= at}
+        if len(marks) < len(row.marks) or len(traces) < len(row.traces):
+            changed[place] = Row(marks, traces)
+    marking.save_rows(cn, changed)
     return places[-1] if len(places) == SLICE else None
 
 
-def _worthless(rule: Rule, mark: Mark, at: int) -> bool:
+def _spans(builds: Builds, part: int) -> dict[int, int]:
+    """For how long each trace of a part matters to the rule that looks back furthest, ms."""
+    return {
+        trace: max(builds[build].rule.clauses[place].retention for build, place in parts[part].items())
+        for trace, parts in builds.sharing.items()
+        if part in parts
+    }
+
+
+def _worthless(rule: Rule, kept: Any, at: int) -> bool:
     """Whether a mark told nothing any more at instant `at`: every match had served its time."""
+    mark = unpack(kept, rule, {}, {})
     told = any(clause.list_id is not None or clause.seeds for clause in rule.clauses)
     over = mark.closes < at or mark.opens >= mark.closes
     memories = zip(rule.clauses, mark.memories or (), strict=False)

@@ -1,54 +1,96 @@
-"""Remembered: a visitor's marks in one row, as bytes: msgpack `{build: [last, memories, opens, closes]}`.
+"""Remembered: what rules remember of a visitor, in one row, as msgpack `[{build: mark}, {trace: time}]`.
 
-The last two are left out when there is no window. What is not asked for is not read: it goes from the old row
-to the new one as it is.
+A mark is `[last, memories, opens, closes]`, the last two left out when there is no window. A trace is when
+the visitor last did what by itself lets nobody in (rules.Rule.traced): a purchase is noted once, however many
+rules exclude buyers, and a visitor of whom a rule knows nothing else has no mark of it. What is not asked for
+is not read: it goes from the old row to the new one as it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from retag.rules import Memory
+from retag.rules import Memory, Rule
 from retag.store.membership import Mark
 from retag.windows import EVER
 
-Packed = Any
-"""A mark: msgspec.Raw as it was stored, or a tuple as it is now."""
-Remembered = dict[int, Packed]
-"""By build."""
 Place = tuple[bytes, int]
 """`(visitor, part)`: a row has the builds of one part, so that it does not grow with the number of rules."""
 PART = 32
 
-encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder().decode  # not as floats: a time stays whole
-read = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
+Traced = Mapping[int, int]
+"""The trace of each clause of a rule that has one, by the clause's place."""
+NO_TRACES: dict[int, int] = {}
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode  # not as floats: a time stays whole
+_read = msgspec.msgpack.Decoder(tuple[dict[int, msgspec.Raw], dict[int, int]]).decode
 
 
-def packed(last: int, memories: list[Memory] | None, opens: int, closes: int) -> Packed:
-    """One mark, to be encoded with the others of its row."""
-    if opens < closes:
-        return last, memories or (), opens, closes
-    return last, memories or ()
+class Row(msgspec.Struct, gc=False):
+    """`marks` by build: msgspec.Raw as stored, or a Mark once it was asked for; `traces`: UTC ms by trace."""
+
+    marks: dict[int, Any]
+    traces: dict[int, int]
+    dirty: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not (self.marks or self.traces)
 
 
-def unpack(kept: Packed) -> Mark:
-    """The mark again; its window is also the one before."""
-    found = decode(kept) if isinstance(kept, msgspec.Raw) else kept
-    last, memories, opens, closes = found if len(found) == 4 else (*found, EVER, EVER)
-    return Mark(opens, closes, last, memories or None, (opens, closes, last))
+def read(stored: bytes) -> Row:
+    """A row as it was stored."""
+    return Row(*_read(stored))
+
+
+def stored(row: Row) -> bytes:
+    """The row again; its marks are packed (`pack`)."""
+    return _encode((row.marks, row.traces))
+
+
+def pack(mark: Mark, traced: Traced, traces: dict[int, int]) -> Any:
+    """One mark, to be stored with the others of its row; None where it says nothing that the traces do not.
+
+    What the row's traces have not heard yet is added to them.
+    """
+    memories: list[Memory] = mark.memories or []
+    if traced and memories:
+        memories = memories.copy()
+        for place, trace in traced.items():
+            if memory := memories[place]:
+                traces[trace] = max(int(memory[0][0]), traces.get(trace, -EVER))
+                memories[place] = []
+    if mark.opens < mark.closes:
+        return mark.last, memories, mark.opens, mark.closes
+    return (mark.last, memories) if any(memories) else None
+
+
+def unpack(kept: Any, rule: Rule, traced: Traced, traces: Mapping[int, int]) -> Mark:
+    """The mark again, with what the traces say; its window is also the one before. A new one for None."""
+    last, memories, opens, closes = 0, rule.nothing(), EVER, EVER
+    if kept is not None:
+        last, remembered, *window = _decode(kept)
+        memories, (opens, closes) = remembered or memories, window or (EVER, EVER)
+    for place, trace in traced.items():
+        time = traces.get(trace)
+        if time is not None and not (memories[place] and memories[place][0][0] >= time):
+            memories[place] = [[time, 0]]
+    return Mark(opens, closes, last or rule.last(memories), memories, (opens, closes, last))
 
 
 class Gathering:
-    """An SQL aggregate, `gathered(build, opens, closes, last, memory)`: the rows of one place become one."""
+    """An SQL aggregate, `gathered(build, opens, closes, last, memory)`: one place's marks, for schema 7."""
 
     def __init__(self) -> None:
-        self._found: Remembered = {}
+        self._found: dict[int, Any] = {}
 
     def step(self, build: int, opens: int, closes: int, last: int, memory: bytes) -> None:
-        self._found[build] = packed(last, decode(memory), opens, closes)
+        mark = Mark(opens, closes, last, _decode(memory))
+        self._found[build] = pack(mark, NO_TRACES, {}) or (last, mark.memories)
 
     def finalize(self) -> bytes:
-        return encode(self._found)
+        return _encode(self._found)

@@ -8,12 +8,13 @@ the later one alone. So whoever got such an event is told anew here.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
 from retag.rules import Fact, Memory, Rule
 from retag.store.desk import Live
+from retag.store.marking import Marks
 from retag.store.membership import Mark, Pair, match, settle
 from retag.windows import EVER
 
@@ -48,6 +49,7 @@ def again(build: Live, before: Mark, events: list[Told], horizon: int) -> Mark:
     """A mark from the events that have reached the build, what lists and seeds said, and what was purged."""
     rule, mark = build.rule, Mark(was=before.was, dirty=True)
     kept = before.memories or rule.nothing()
+    mark.memories = None if rule.plain else rule.nothing()
     decided = [i for i, clause in enumerate(rule.clauses) if clause.list_id is not None or clause.seeds]
     if decided:
         mark.memories = [kept[i] if i in decided else [] for i in range(len(kept))]
@@ -65,10 +67,13 @@ Match = tuple[int, int, float]
 
 def _matches(build: Live, events: list[Told], decided: list[int]) -> Iterable[Match]:
     clauses = [(i, clause) for i, clause in enumerate(build.rule.clauses) if i not in decided]
+    # A trace is shared with builds that the event has reached already.
+    ahead = build.traced.keys() if build.rule.prefill else ()
     for seq, account, fact in events:
-        if (seq <= build.backfilled or seq > build.live_from) and account == build.account:
+        if account == build.account:
+            reached = seq <= build.backfilled or seq > build.live_from
             for place, clause in clauses:
-                if clause.matches(fact):
+                if (reached or place in ahead) and clause.matches(fact):
                     yield fact.time, place, clause.value(fact)
 
 
@@ -84,7 +89,7 @@ def _purged(rule: Rule, before: Mark, events: list[Told], horizon: int) -> Itera
                 yield int(time), place, value
 
 
-def date_back(cn: sqlite3.Connection, marks: Mapping[Pair, Mark], builds: Mapping[int, Live]) -> None:
+def date_back(cn: sqlite3.Connection, marks: Marks) -> None:
     """Since when those are members who got a late event.
 
     Where the log no longer has every event, or they are too many, a membership is only found to be older.
@@ -99,6 +104,6 @@ def date_back(cn: sqlite3.Connection, marks: Mapping[Pair, Mark], builds: Mappin
         whole = oldest == -EVER and len(events) < MOST
         for pair in some:
             mark = marks[pair]
-            then = again(builds[pair[0]], mark, events, oldest)
+            then = again(marks.builds[pair[0]], mark, events, oldest)
             if then.closes == mark.closes:
                 mark.opens = then.opens if whole else min(then.opens, mark.opens)
