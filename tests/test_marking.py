@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from beds import HOUR, NOW, Bed, event, visitor
-from retag.store import marking, sqlite
+from retag.events import SOURCES
+from retag.store import builds, marking, purging, sqlite
 from retag.store.desk import live_builds
 from retag.store.remembered import PART, unpack
 
@@ -129,3 +130,73 @@ def as_before(bed):
         if not builds[build].rule.plain and any(memories):
             row = (build, who, *window, msgspec.msgpack.encode(memories))
             bed.cn.execute("INSERT OR REPLACE INTO member VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+BOUGHT = {"event": "checkout"}
+
+
+def left(days, **more):
+    return {"all": [{"event": "addtocart"}], "none": [BOUGHT | {"retention_days": days}], **more}
+
+
+def test_a_purchase_is_noted_once_however_many_rules_exclude_by_it(bed):
+    """Each within its own time; a visitor of whom the rules know nothing else has no mark of any."""
+    audiences = {days: bed.audience(left(days)) for days in (1, 7, 30)}
+    bed.take(event(name="checkout", time=NOW - 5 * 24 * HOUR, received=NOW))
+    assert marks_of(bed) == {}
+    assert traces_of(bed) == {visitor(1): {NOW - 5 * 24 * HOUR}}
+    bed.take(event(name="addtocart"))
+    held = {days for days, audience in audiences.items() if bed.members(audience)}
+    assert held == {1}
+    later = NOW + 2 * 24 * HOUR + 1
+    assert {days for days, audience in audiences.items() if bed.members(audience, later)} == {1, 7}
+
+
+def test_a_trace_that_is_filled_in_for_one_rule_shuts_out_by_the_other_too(bed):
+    """A rule still being filled in may hear of a purchase by another's backfill before its own."""
+    bed.take(event(name="checkout", time=NOW - HOUR, received=NOW), now=NOW)
+    one, other = bed.audience(left(1)), bed.audience(left(2))
+    bed.take(event(name="addtocart"))
+    assert bed.members(one) == bed.members(other) == {visitor(1)}
+    for audience in (one, other):
+        (build,) = bed.rows("SELECT id FROM build WHERE audience = ?", audience)[0]
+        while not builds.backfill(bed.cn, build, 1, NOW):
+            pass
+        assert bed.members(one) == bed.members(other) == set()
+
+
+def test_a_rule_that_is_not_to_know_what_was_before_it_shares_no_trace(bed):
+    """`prefill: false` beside the same rule filled in: who bought before is no buyer to it."""
+    bed.audience(left(30))
+    bed.take(event(name="checkout", time=NOW - HOUR, received=NOW))
+    audience = bed.audience(left(30, prefill=False))
+    bed.take(event(name="addtocart"))
+    assert bed.members(audience) == {visitor(1)}
+    bed.take(event(name="checkout"))
+    assert bed.members(audience) == set()
+
+
+def test_a_purchase_that_was_somebody_elses_excludes_its_old_owner_no_more(bed):
+    """A server's purchase goes to the visitor whom the browser's half names, and with it its trace."""
+    audience = bed.audience(left(30))
+    server = SOURCES["conversions_api"]
+    bed.take(event(visitor=1, name="addtocart", people=[(1, "a" * 64)]))
+    bed.take(event(visitor=9, name="checkout", event_id="x", source=server, people=[(1, "a" * 64)]))
+    assert bed.members(audience) == set()
+    bed.take(event(visitor=2, name="checkout", event_id="x"))
+    assert bed.members(audience) == {visitor(1)}
+    assert traces_of(bed) == {visitor(2): {NOW}}
+
+
+def test_traces_go_when_no_rule_asks_for_them_any_more(bed):
+    """As long as the rule that looks back furthest does, they stay."""
+    bed.audience(left(1))
+    audience = bed.audience(left(30))
+    bed.take(event(name="checkout"))
+    for days, kept in ((59, {visitor(1): {NOW}}), (61, {})):
+        purging.forgotten(bed.cn, (b"", 0), NOW + days * 24 * HOUR)
+        assert traces_of(bed) == kept
+    bed.take(event(name="checkout"))
+    bed.cn.execute("UPDATE build SET retired = ? WHERE audience = ?", (NOW, audience))
+    purging.forgotten(bed.cn, (b"", 0), NOW + 32 * 24 * HOUR)
+    assert bed.rows("SELECT count(*) FROM memory") == [(0,)]

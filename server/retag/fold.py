@@ -12,6 +12,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from retag.store.membership import settle as settle_window
 
 NAMES = {number: name for name, number in STANDINGS.items()}
 decode = msgspec.json.decode
+standing_of = attrgetter("standing")
 MOST_AFTER_A_MOVE = 256
 
 
@@ -37,16 +39,16 @@ def advance(
     `bare` leaves the rules aside.
     """
     desk.refresh(cn)
-    counts: Counter[str] = Counter()
+    counts: Counter[int] = Counter()
     batch = [settle.entry(seq, event) for seq, event in entries]
     size = len(batch)
     while batch:
         done = _advance(cn, desk, batch[:size], now, bare)
-        counts.update(NAMES[one.standing] for one in batch[:done])
+        counts.update(map(standing_of, batch[:done]))
         # An event changed hands: what follows must see that, whatever the batch, so the rest is settled anew.
         batch, size = batch[done:], MOST_AFTER_A_MOVE
     log.set_progress(cn, "folded", upto)
-    return dict(counts), log.progress(cn, "step")
+    return {NAMES[standing]: count for standing, count in counts.items()}, log.progress(cn, "step")
 
 
 def _advance(cn: sqlite3.Connection, desk: Desk, batch: list[settle.Entry], now: int, bare: bool) -> int:

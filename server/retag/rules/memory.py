@@ -32,14 +32,15 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
 
     def add(self, memory: Memory, time: int, value: float) -> Memory:
         """The memory with one more match. Unchanged (the same list) when the match adds nothing."""
-        if self.total is None and not (memory and memory[0][0] >= time):
+        worth = 0 if self.total is None else value
+        if not memory:
+            return [[time, worth]]
+        if self.total is None and memory[0][0] < time:
             if self.count == 1:
                 return [[time, 0]]
             served = time - self.retention
-            return [[time, 0], *(pair for pair in memory[: self.count - 1] if pair[0] > served)]
-        if self.plain:
-            return memory
-        return self.merge(memory, [[time, value if self.total is not None else 0]])
+            return [[time, 0], *[pair for pair in memory[: self.count - 1] if pair[0] > served]]
+        return memory if self.plain else self.merge(memory, [[time, worth]])
 
     def merge(self, one: Memory, other: Memory) -> Memory:
         """The memory of both histories; the same list as `one` when `other` adds nothing."""
@@ -48,8 +49,10 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
 
     def span(self, memory: Memory) -> Span:
         """From the newest match until the first instant at which too few of them are left."""
+        if len(memory) < self.count:
+            return NOTHING
         if self.total is None:
-            return self._until(memory, memory[self.count - 1]) if len(memory) >= self.count else NOTHING
+            return self._until(memory, memory[self.count - 1])
         found, total = 0, 0.0
         for pair in memory:
             found, total = found + 1, total + pair[1]
@@ -58,7 +61,7 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
         return NOTHING
 
     def _until(self, memory: Memory, needed: list[float]) -> Span:
-        opens, closes = int(memory[0][0]), after(int(needed[0]), self.retention)
+        opens, closes = int(memory[0][0]), EVER if self.retention >= EVER else int(needed[0]) + self.retention
         return (opens, closes) if opens < closes else NOTHING
 
     def _enough(self, found: int, total: float) -> bool:

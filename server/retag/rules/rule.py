@@ -53,7 +53,9 @@ class Rule(msgspec.Struct, frozen=True):
         for i in self.must:
             begins, ends = clauses[i].recall.span(memories[i])
             opens, closes = begins if begins > opens else opens, ends if ends < closes else closes
-        if self.any_ and opens < closes:
+            if opens >= closes:
+                return NOTHING
+        if self.any_:
             begins, ends = either([clauses[i].recall.span(memories[i]) for i in self.any_])
             opens, closes = max(opens, begins), min(closes, ends)
         if opens >= closes:

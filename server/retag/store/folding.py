@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from retag.store import bulk, log
 from retag.store.settle import NEWEST, Entry, Ledger, Move, Seen, halves, probes, searches
@@ -86,10 +86,11 @@ def known_visitors(cn: sqlite3.Connection, visitors: set[bytes]) -> set[bytes]:
     return {unhex(row[0]) for row in rows}
 
 
-def save_log(cn: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-    """Correct the log where an event does not count or changed hands, and file every event by visitor."""
-    sorted_trail = sorted((one.visitor, one.seq) for one in entries)
-    bulk.insert(cn, "INSERT OR IGNORE INTO trail", sorted_trail)
+def save_log(cn: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Correct the log where an event does not count or changed hands, and file every event by visitor.
+
+    `entries` are those of all the log's places between the first and the last.
+    """
     fixed = [(one.visitor, one.standing, one.seq) for one in entries if one.moved]
     cn.executemany("UPDATE log SET visitor = ?, standing = ? WHERE seq = ?", fixed)
     refused: dict[int, list[int]] = {}
@@ -100,6 +101,9 @@ def save_log(cn: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         for some in bulk.blocks(places):
             sql = f"UPDATE log SET standing = {standing} WHERE seq IN ({','.join('?' * len(some))})"
             cn.execute(sql, some)
+    if entries:
+        trail = "SELECT visitor, seq FROM log WHERE seq >= ? AND seq <= ? ORDER BY visitor"
+        cn.execute(f"INSERT OR IGNORE INTO trail {trail}", (entries[0].seq, entries[-1].seq))
 
 
 def save_moves(cn: sqlite3.Connection, moves: list[Move]) -> None:

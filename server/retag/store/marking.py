@@ -109,10 +109,14 @@ def save_rows(cn: sqlite3.Connection, rows: Mapping[Place, Row]) -> None:
 
 def save(cn: sqlite3.Connection, marks: Marks, now: int) -> Changes:
     """Store what changed; returns the transitions due, of the builds that answer."""
-    builds = marks.builds
-    dirty = [(pair, mark) for pair, mark in marks.items() if mark.dirty]
-    save_rows(cn, _packed(marks, dirty))
-    moved = [(pair, mark) for pair, mark in dirty if (mark.opens, mark.closes, mark.last) != mark.was]
+    builds, moved = marks.builds, []
+    for pair, mark in marks.items():
+        if mark.dirty:
+            if mark.memories is not None:
+                marks.rows[pair[1], pair[0] // PART].dirty = True
+            if (mark.opens, mark.closes, mark.last) != mark.was:
+                moved.append((pair, mark))
+    save_rows(cn, {place: _packed(row, builds) for place, row in marks.rows.items() if row.dirty})
     _save_windows(cn, moved)
     changes, soon, shifts = [], now + SOON, shifts_of(cn)
     for pair, mark in moved:
@@ -125,25 +129,14 @@ def save(cn: sqlite3.Connection, marks: Marks, now: int) -> Changes:
     return changes
 
 
-def _packed(marks: Marks, dirty: Iterable[tuple[Pair, Mark]]) -> dict[Place, Row]:
-    """The rows that have changed, with all that is remembered now."""
-    plain, rows = marks.builds.plain, marks.rows
-    for (build, visitor), _ in dirty:
-        if build not in plain:
-            rows[visitor, build // PART].dirty = True
-    found = {place: row for place, row in rows.items() if row.dirty}
-    for row in found.values():
-        _pack(row, marks.builds)
-    return found
-
-
-def _pack(row: Row, builds: Builds) -> None:
+def _packed(row: Row, builds: Builds) -> Row:
+    """All that is remembered now."""
     kept = {}
     for build, mark in row.marks.items():
         packed = pack(mark, builds[build].traced, row.traces) if type(mark) is Mark else mark
         if packed is not None:
             kept[build] = packed
-    row.marks = kept
+    return Row(kept, row.traces)
 
 
 def _save_windows(cn: sqlite3.Connection, moved: Iterable[tuple[Pair, Mark]]) -> None:

@@ -58,21 +58,23 @@ def match(rule: Rule, mark: Mark, place: int, time: int, value: float) -> None:
     if memories is None:
         match_plain(mark, time, recall.retention)
         return
+    known = memories[place]
     for memory in memories:
         if memory and time < memory[0][0]:
             mark.late = True
-    found = recall.add(memories[place], time, value)
-    if found is memories[place]:
+            break
+    found = memories[place] = recall.add(known, time, value)
+    if found is known:
         mark.dirty = mark.dirty or mark.late
         return
-    memories[place] = found
     mark.dirty = True
     held = mark.opens < mark.closes
-    if place not in rule.none:
-        mark.last = max(mark.last, time)
-    elif not held:
-        # One more reason to be out lets nobody in. Most matches are such: each purchase, for each exclusion.
-        return
+    if place in rule.none:
+        if not held:
+            # One more reason to be out lets nobody in.
+            return
+    elif time > mark.last:
+        mark.last = time
     opens, closes = rule.span(memories, (mark.opens, mark.closes) if held else NOTHING)
     if opens >= closes and held and mark.closes <= time:
         # It had lapsed by then, and stays as it was: another match of this very instant may carry it on.

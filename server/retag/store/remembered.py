@@ -75,11 +75,15 @@ def unpack(kept: Any, rule: Rule, traced: Traced, traces: Mapping[int, int]) -> 
     if kept is not None:
         last, remembered, *window = _decode(kept)
         memories, (opens, closes) = remembered or memories, window or (EVER, EVER)
-    for place, trace in traced.items():
-        time = traces.get(trace)
-        if time is not None and not (memories[place] and memories[place][0][0] >= time):
-            memories[place] = [[time, 0]]
-    return Mark(opens, closes, last or rule.last(memories), memories, (opens, closes, last))
+    was = opens, closes, last
+    if traces:
+        for place, trace in traced.items():
+            time = traces.get(trace)
+            if time is not None and not (memories[place] and memories[place][0][0] >= time):
+                memories[place] = [[time, 0]]
+                if time > last and place not in rule.none:
+                    last = time
+    return Mark(opens, closes, last, memories, was)
 
 
 class Gathering:
