@@ -36,15 +36,15 @@ class Live(msgspec.Struct, frozen=True):
 
 class Builds(dict[int, Live]):
     """Live builds by id. `plain`: those that remember no more than a window; `sharing`: whose each trace is,
-    `{trace: {part: {build: place of the clause}}}`."""
+    `{trace: {part: {build: places of its clauses}}}`."""
 
     def __init__(self, builds: Iterable[Live] = ()) -> None:
         super().__init__((build.id, build) for build in builds)
         self.plain = {build.id for build in self.values() if build.rule.plain}
-        self.sharing: dict[int, dict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+        self.sharing: dict[int, dict[int, dict[int, list[int]]]] = defaultdict(lambda: defaultdict(dict))
         for build in self.values():
             for place, trace in build.traced.items():
-                self.sharing[trace][build.id // PART][build.id] = place
+                self.sharing[trace][build.id // PART].setdefault(build.id, []).append(place)
 
 
 LIVE = (

@@ -52,10 +52,11 @@ class Marks(dict[Pair, Mark]):
 
     def _trace(self, visitor: bytes, trace: int, time: int) -> None:
         """A match of a clause that several rules share: it matters to those who know the visitor already."""
-        for part, places in self.builds.sharing[trace].items():
+        for part, sharing in self.builds.sharing[trace].items():
             row = self.rows[visitor, part]
-            for build in row.marks.keys() & places.keys():
-                match(self.builds[build].rule, self[build, visitor], places[build], time, 0.0)
+            for build in row.marks.keys() & sharing.keys():
+                for place in sharing[build]:
+                    match(self.builds[build].rule, self[build, visitor], place, time, 0.0)
             if time > row.traces.get(trace, -EVER):
                 row.traces[trace], row.dirty = time, True
 

@@ -119,7 +119,7 @@ def forgotten(cn: sqlite3.Connection, behind: Place, now: int) -> Place | None:
 def _spans(builds: Builds, part: int) -> dict[int, int]:
     """For how long each trace of a part matters to the rule that looks back furthest, ms."""
     return {
-        trace: max(builds[build].rule.clauses[place].retention for build, place in parts[part].items())
+        trace: max(builds[one].rule.clauses[i].retention for one, some in parts[part].items() for i in some)
         for trace, parts in builds.sharing.items()
         if part in parts
     }
