@@ -37,7 +37,7 @@ CARTS = {
 QUESTIONS = {
     "carts without an order": (Asked("VISITOR", CARTS),),
     "pages of one category": (Asked("VISITOR", {"url": {"contains": "/c3/"}}),),
-    "five visits or more": (Asked("VISITOR", {"min_count": 5, "retention_days": 30}),),
+    "five events or more": (Asked("VISITOR", {"min_count": 5, "retention_days": 30}),),
     "each of five engagements": tuple(Asked("ENGAGEMENT", {"engagement_type": one}) for one in ENGAGEMENTS),
 }
 ALONE_S = 10.0

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
+import sys
 import time
 
 import httpx
@@ -202,3 +203,45 @@ async def test_a_refit_while_events_pour_in(tmp_path):
         assert found["eligible"] > 540
         assert found["members"] == found["eligible"] * 5 // 100
         assert await ids(shop, range(60, 87)) & await exported(shop, made["id"])
+
+
+async def test_without_the_extra_the_answer_is_the_command_that_installs_it(tmp_path, monkeypatch):
+    """501 for a new act-alike and for a refit; other audiences are none the worse."""
+    async with running(tmp_path) as shop:
+        await visits(shop, 100)
+        seed = await listed(shop, ",".join(map(mail, range(20))), 20)
+        wanted = {"name": "Alike", "audience_type": "ACTALIKE", "rule": {"seed_id": [seed]}}
+        made = (await shop.ask("POST", "/audiences", json=wanted))["id"]
+        await fitted(shop, made)
+        monkeypatch.setitem(sys.modules, "lightgbm", None)  # as if it were not installed
+        for address, body in (("/audiences", wanted), (f"/audiences/{made}/refit", {})):
+            refused = await shop.ask("POST", address, 501, json=body)
+            assert "lightgbm: run pip install 'retag[actalike]'" in refused["message"]
+        assert (await shop.ask("GET", f"/audiences/{made}/likeness"))["status"] == "TOO_SMALL"
+        await shop.audience({"event": "checkout"})
+
+
+async def test_lift_of_nothing_is_said_in_words(tmp_path):
+    """No members then, or no outcome at all: nulls and a sentence, never a crash."""
+    async with running(tmp_path) as shop:
+        await visits(shop, 100)
+        made = (await shop.audience({"event": "pagevisit"}))["id"]
+        found = await shop.ask("GET", f"/audiences/{made}/lift?event=checkout&days=30")
+        assert (found["ratio"], found["low"], found["high"], found["reliable"]) == (None, 0.0, None, False)
+        assert "Nobody was a member at that moment" in found["explanation"]
+        for item in (await shop.ask("GET", "/engagement_lift?days=1"))["items"]:
+            assert (item["members"]["size"], item["ratio"]) == (0, None)
+        for days in ("0", "91", "x", "1.5"):
+            await shop.ask("GET", f"/audiences/{made}/lift?days={days}", 400)
+
+
+async def test_lift_of_an_act_alike_needs_a_past(tmp_path):
+    """It was made just now, so who was in it a month ago is not known: 409, and what to do."""
+    async with running(tmp_path) as shop:
+        await visits(shop, 300)
+        seed = await listed(shop, ",".join(map(mail, range(40))), 40)
+        made = await shop.audience({"seed_id": [seed], "percentage": 10}, audience_type="ACTALIKE")
+        await fitted(shop, made["id"])
+        for audience in (seed, made["id"]):
+            refused = await shop.ask("GET", f"/audiences/{audience}/lift", 409)
+            assert "Ask for fewer days" in refused["message"]

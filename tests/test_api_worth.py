@@ -216,7 +216,7 @@ async def test_a_question_of_which_the_caller_has_gone_is_dropped(tmp_path):
 
 
 async def test_a_fit_that_fails_keeps_no_other_waiting(tmp_path, monkeypatch):
-    """It is left alone for a while, and the next in the line is fitted."""
+    """It is left alone for a while, and says so; the next in the line is fitted."""
     async with running(tmp_path) as shop:
         await shop.append([event(n, "pagevisit", 2) for n in range(10)])
         sound = alike.Refits.refit
@@ -230,8 +230,11 @@ async def test_a_fit_that_fails_keeps_no_other_waiting(tmp_path, monkeypatch):
 
         monkeypatch.setattr(alike.Refits, "refit", refit)
         seed = await shop.audience("VISITOR", {"event": "checkout"})
-        for _ in range(2):
-            made = await shop.audience("ACTALIKE", {"seed_id": [str(seed)]})
+        failing, made = [await shop.audience("ACTALIKE", {"seed_id": [str(seed)]}) for _ in range(2)]
         await ready(shop, made)
         assert first.count(first[0]) == 1
-        assert (await alike.show(shop.call(made))).status == "TOO_SMALL"
+        sound_one, failed_one = [await alike.show(shop.call(one)) for one in (made, failing)]
+        assert sound_one.status == "TOO_SMALL"
+        assert "failed" not in sound_one.explanation
+        assert failed_one.status == "INITIALIZING"
+        assert "latest fit failed" in failed_one.explanation

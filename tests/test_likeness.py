@@ -81,6 +81,15 @@ def test_a_real_seed_is_not():
     assert "of the seed" in weights[0].words()
 
 
+def test_a_few_who_are_all_found_make_nobody_certain():
+    """Ten of ten on top: the area is 1, and its interval still says that there were ten."""
+    counts = sparse.csr_matrix(np.where(np.arange(VISITORS) < 60, [[3.0], [0]], [[0], [3.0]]).T)
+    found = quality.held_out(counts, mask(np.arange(30)))
+    assert found.auc > 0.98
+    assert 0.7 < found.low < 0.95
+    assert found.high == 1
+
+
 def test_a_giveaway_is_no_feature():
     """A feature that only the seed has would answer for the model; without it, the others speak."""
     counts, seed = crowd(), mask(np.arange(200))

@@ -69,7 +69,9 @@ def test_zeros_are_said_honestly(members, others, expected):
 
 
 def test_small_numbers_are_called_small():
-    """Three buyers are no finding."""
+    """Three buyers are no finding, and nobody to compare is none either."""
+    assert lift([(Group(0, 0), Group(9, 9))]).words().startswith("Nobody was a member")
+    assert lift([(Group(9, 9), Group(0, 0))]).words().startswith("Every visitor was a member")
     assert lift([(Group(50, 3), Group(1000, 10))]).words().startswith("Too few to say")
 
 

@@ -97,20 +97,19 @@ class Lift(msgspec.Struct, frozen=True):
     def words(self) -> str:
         """The finding for a reader who knows no statistics."""
         if not self.members.size:
-            return "Nobody was a member at that moment: there is nothing to compare."
+            return "Nobody was a member at that moment, so there is nothing to compare. Ask for fewer days."
         if not self.others.size:
-            return "Every visitor was a member at that moment: there is nobody to compare with."
+            return "Every visitor was a member at that moment, so there is nobody to compare with."
         if self.few:
             return (
                 f"Too few to say: {self.members.acted} of {self.members.size} members and"
                 f" {self.others.acted} of {self.others.size} other visitors acted. Ask again over more days."
             )
         raw, matched = self.raw, self.matched
-        said = f"Members were {_times(raw)} as likely to act as other visitors."
+        said = f"Members were {_times(raw)} as likely to act as other visitors{_chance(raw)}."
         if matched.value is None:
             return said + " None of them could be matched with visitors as active as they are."
-        same = "; that may be chance" if not matched.sure else ""
-        return f"{said} Beside visitors just as recent and active: {_times(matched)}{same}."
+        return f"{said} Beside visitors just as recent and active: {_times(matched)}{_chance(matched)}."
 
 
 def lift(strata: Iterable[tuple[Group, Group]]) -> Lift:
@@ -198,3 +197,7 @@ def _times(found: Ratio) -> str:
     value = "many" if found.value is None else f"{found.value:.1f}"
     high = "more" if found.high is None else f"{found.high:.1f}"
     return f"{value} times (95% sure: {found.low:.1f} to {high})"
+
+
+def _chance(found: Ratio) -> str:
+    return "" if found.sure else "; that may be chance"

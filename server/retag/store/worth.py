@@ -84,7 +84,8 @@ Members = Recorded | Recomputed
 class Matches(trails.Kept[str, tuple[tuple[Recomputed, int, float], ...]]):
     """The clauses that an event matches, each with its rule, its place there and what the event counts. It is
     matched by what was done and never by when, so the answer for all that say the same is found once.
-    `told` is the column that says it, null where no clause looks; `names` are its parameters."""
+    `told` is the column that says it, null where no clause looks; `names` and `matters`, the instant after
+    which it may matter, are its parameters."""
 
     def __init__(self, rules: Sequence[Recomputed]) -> None:
         super().__init__(self._match)
@@ -94,10 +95,13 @@ class Matches(trails.Kept[str, tuple[tuple[Recomputed, int, float], ...]]):
         looked = f"name IN ({', '.join(f':{key}' for key in self.names)})"
         if any(clause.names is None for _, _, clause in self._clauses):
             looked, self.names = "1", {}
+        self.back = max((clause.retention for _, _, clause in self._clauses), default=0)
+        """How long before the instant something may have happened that matters at it, ms."""
         needed = any(clause.needs_data for _, _, clause in self._clauses)
         data = "CAST(data AS TEXT)" if needed else "''"
         # One value and not six: reading is most of the work.
-        self.told = f"CASE WHEN {looked} THEN json_array(name, tag, source, platform, url, {data}) END"
+        told = f"json_array(name, tag, source, platform, url, {data})"
+        self.told = f"CASE WHEN time > :matters AND {looked} THEN {told} END"
 
     def _match(self, told: str) -> tuple[tuple[Recomputed, int, float], ...]:
         name, tag, source, platform, url, data = decode(told)
@@ -185,6 +189,7 @@ def _pages(cn: sqlite3.Connection, question: Question, matches: Matches) -> Iter
         " OR name = :event AND time > :at AND time < :until)"
     )
     asked = {"account": question.account, "at": question.at, "until": question.until, "event": question.event}
+    asked["matters"] = question.at - matches.back
     return trails.pages(cn, columns, where, asked | matches.names)
 
 

@@ -24,6 +24,7 @@ SOON_S = 2.0
 """And how often while one waits for its seed to be filled in."""
 REST_S = 900.0
 """How long a fit that failed is left alone, unless it is asked for."""
+FAILED = "The latest fit failed, which the server's log explains; it is tried again within 15 minutes. "
 T = TypeVar("T")
 log = logging.getLogger("retag.alike")
 
@@ -64,6 +65,10 @@ class Refits:
         self._resting.pop(build or 0, None)
         self._woken.set()
 
+    def failed(self, build: int) -> bool:
+        """Whether its latest fit failed, and was not tried again since."""
+        return build in self._resting
+
     async def _run(self) -> None:
         while True:
             rest = EVERY_S
@@ -94,6 +99,7 @@ class Refits:
             return
         try:
             await self.refit(task)
+            self._resting.pop(task.build, None)
         except Exception:
             log.exception("an act-alike could not be refitted; it is tried again later")
             self._resting[task.build] = time.monotonic() + REST_S
@@ -122,19 +128,20 @@ class Refits:
 async def show(call: Call) -> LikenessView:
     """The model of an act-alike audience, and how good it is."""
     audience = await _find(call)
+    view = await _view(call, audience)
+    if not call.state.refits.failed(audience.newest or audience.build):
+        return view
+    return msgspec.structs.replace(view, explanation=FAILED + view.explanation)
+
+
+async def _view(call: Call, audience: Any) -> LikenessView:
     row = await call.state.reader.one(
         "SELECT fitted, chosen, report FROM likeness WHERE build = ?", (audience.build,)
     )
     if row is None:
         return LikenessView(
-            *(str(audience.id), "INITIALIZING", None, 0, alike.LEAST_SEED, 0),
-            *(
-                None,
-                None,
-                None,
-                [],
-                "Not fitted yet: it waits for its turn, or until the history of its seed is read.",
-            ),
+            *(str(audience.id), "INITIALIZING", None, 0, alike.LEAST_SEED, 0, None, None, None, []),
+            "Not fitted yet: it waits for its turn, or until the history of its seed is read.",
         )
     report = json.loads(row[2])
     return LikenessView(
