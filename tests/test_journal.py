@@ -10,7 +10,7 @@ import pytest
 
 from beds import ACCOUNT, NOW, Bed, event, visitor
 from retag import errors, journal, upkeep
-from retag.store import engine, sqlite
+from retag.store import engine, sqlite, wal
 from retag.store.engine import SqliteStore
 
 
@@ -298,6 +298,31 @@ def test_wal_stays_small(tmp_path, monkeypatch, name):
             store.append([event(url="https://shop.example/" + "x" * 500) for i in range(50)], ())
             store.checkpoint(idle=False)
     assert len(tries) < 5
+    store.close()
+
+
+def test_wal_is_written_over_and_not_made_anew(tmp_path, monkeypatch):
+    """It keeps its size, which then does not say that a checkpoint is due: how far it is in use does."""
+    monkeypatch.setattr(engine, "WAL_DUE", 200_000)
+    monkeypatch.setattr(engine, "LOOK_S", 0.0)
+    store, file = SqliteStore(tmp_path / "a.db"), tmp_path / "a.db-wal"
+    store.open()
+    whole = sqlite.checkpoint
+    done = []
+    monkeypatch.setattr(sqlite, "checkpoint", lambda cn, mode: done.append(whole(cn, mode)) or done[-1])
+    sizes = []
+    for n in range(100):
+        store.append(
+            [event(event_id=f"{n}-{i}", url=f"https://shop.example/{'x' * 500}") for i in range(20)], ()
+        )
+        store.checkpoint(idle=False)
+        sizes.append(file.stat().st_size)
+    assert sizes == sorted(sizes)
+    assert 400_000 < sizes[-1] < 800_000
+    assert all(done)
+    assert 2 <= len(done) < 20
+    assert not wal.reaches(str(file), sizes[-1])
+    assert not wal.reaches(str(tmp_path / "none"), 0)
     store.close()
 
 

@@ -211,12 +211,11 @@ class Journal:
             busy = self._commit_waiting()
             busy |= self._fold_due()
             busy |= self._run_job()
-            if busy:
-                continue
-            if self._closing and not self._queue and not self._jobs:  # nothing comes any more
+            if not busy and self._closing and not self._queue and not self._jobs:  # nothing comes any more
                 break
-            self._guard(lambda: self.store.checkpoint(idle=True))
-            self._sleep()
+            self._guard(self.store.checkpoint, not busy)
+            if not busy:
+                self._sleep()
         self._guard(self.store.close)
 
     def _sleep(self) -> None:
@@ -300,7 +299,6 @@ class Journal:
             return self._fold_failed(error)
         self._sick = False
         self._pace.folded(folded.events, time.perf_counter() - started)
-        self._guard(lambda: self.store.checkpoint(idle=False))
         self._tell(self._tell_folded, folded)
         return True
 
@@ -346,9 +344,9 @@ class Journal:
         self._tell(job.done, result, error)
         return True
 
-    def _guard(self, step: Callable[[], None]) -> None:
+    def _guard(self, step: Callable[..., None], *given: bool) -> None:
         try:
-            step()
+            step(*given)
         except Exception as error:
             log.exception("upkeep of the file failed")
             self._check_fatal(error)

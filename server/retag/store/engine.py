@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import sqlite3
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import TypeVar
 
 from retag import fold
 from retag.events import Event
-from retag.store import graves, log, sqlite
+from retag.store import graves, log, sqlite, wal
 from retag.store.census import Census
 from retag.store.desk import Desk
 from retag.store.protocol import Folded
@@ -27,8 +26,7 @@ CHECKED_FIRST = 500_000_000
 WAL_DUE = 30 << 20
 """Bytes of WAL to checkpoint at when idle."""
 BUSY = 2
-"""So much larger when busy: under 64 MB. Twice that costs a fold 1.4 us an event less, and holds the writer
-up for as much as a second at a time, where this takes half of one."""
+"""So much larger when busy: less than sqlite.WAL_KEPT, which is written over again and again."""
 PINNED_S = 0.5
 LOOK_S = 0.02
 """How often the WAL's size is looked at: not after every commit."""
@@ -210,10 +208,7 @@ class SqliteStore:
         self._looked = now
         if idle and log.progress(self._cn, "wipe"):
             self._wipe()
-        wal = f"{self.path}-wal"
-        if now < self._pinned or not os.path.exists(wal):
-            return
-        if os.stat(wal).st_size >= WAL_DUE * (1 if idle else BUSY):
+        if now >= self._pinned and wal.reaches(f"{self.path}-wal", WAL_DUE * (1 if idle else BUSY)):
             # A long read pins the WAL: then every try would sync the file again, and free nothing.
             whole = sqlite.checkpoint(self._cn, "RESTART" if idle else "PASSIVE")
             self._pinned = 0.0 if whole else now + PINNED_S

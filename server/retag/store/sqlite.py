@@ -23,8 +23,8 @@ BUSY_MS = 5000
 CHECKPOINT_WAIT_MS = 5
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 8_192
-WAL_KEPT = 4 << 20
-"""Bytes that the WAL file keeps when it starts anew after a checkpoint; so its size says how much is due."""
+WAL_KEPT = 64 << 20
+"""Bytes that the WAL file keeps when it begins again after a checkpoint (retag.store.wal says why)."""
 
 
 Span = tuple[int, int]
