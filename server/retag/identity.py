@@ -22,6 +22,7 @@ LEAST_KEY = 32
 SHAPE = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """The canonical form: the last characters' spare bits are zero."""
 COOKIE, PLAIN_COOKIE = "__Host-retag", "retag"
+OURS = re.compile(rf"(?:^|;)\s*({COOKIE}|{PLAIN_COOKIE})=([^;]*)")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 MAX_AGE = 395 * 86_400
 """Seconds: the most that browsers grant."""
@@ -79,8 +80,13 @@ class Signer:
         A page on another host of the same domain can plant a cookie beside ours, and no one can tell which
         is ours (https://www.rfc-editor.org/rfc/rfc6265#section-8.6): then neither is.
         """
-        found = {known for text in texts if (known := self.verify(text)) is not None}
-        return found.pop() if len(found) == 1 else None
+        found: bytes | None = None
+        for text in texts:
+            known = self.verify(text)
+            if known is not None and found is not None and known != found:
+                return None
+            found = known or found
+        return found
 
     def _check(self, text: str) -> bytes | None:
         if not SHAPE.fullmatch(text):
@@ -114,9 +120,6 @@ def cookie_header(value: str, plain: bool) -> str:
 
 def cookies_of(header: str, plain: bool) -> set[str]:
     """Our cookie's values in a Cookie header; the protected name wins, the other counts where `plain`."""
-    found: dict[str, set[str]] = {COOKIE: set(), PLAIN_COOKIE: set()}
-    for part in header.split(";"):
-        name, _, value = part.strip().partition("=")
-        if value and name in found:
-            found[name].add(value)
-    return found[COOKIE] or (found[PLAIN_COOKIE] if plain else set())
+    found = [(name, value.strip()) for name, value in OURS.findall(header)]
+    safe = {value for name, value in found if name == COOKIE and value}
+    return safe or {value for name, value in found if plain and name == PLAIN_COOKIE and value}

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -27,7 +27,7 @@ from retag.web.entropy import Entropy
 from retag.web.gate import Gate, refused
 from retag.web.outcomes import outcome_line
 from retag.web.peers import Peers
-from retag.web.reading import Asked, Gone, gather, hit_of, read_body
+from retag.web.reading import Asked, Gone, hit_of, read_body
 from retag.web.unseen import Unseen
 from retag.web.wishes import Wishes
 from retag.wish import Wish
@@ -36,7 +36,7 @@ LIMIT = 64 << 10
 """Bytes in a body: what a browser lets a page send while it unloads."""
 PATHS = frozenset(("/v3/", "/user/", "/v3", "/user"))
 METHODS = frozenset(("GET", "POST"))
-UNCOMPRESSED = frozenset(("", "identity"))
+UNCOMPRESSED = frozenset((b"", b"identity"))
 UNREAD = {400: "malformed", 414: "too_large", 429: "rate_limited", 431: "too_large", 500: "overloaded"}
 """Outcomes of what was never read as events."""
 FAULT = "the server failed over it: its log says where"
@@ -85,25 +85,21 @@ class Collect:
     def hear(self, asked: Asked, body: bytes | None, tell: Tell) -> None:
         """One request, its body whole (None: beyond LIMIT). `tell` is called once its fate is on disk."""
         try:
-            self._hear(asked, body, tell)
+            now = time.time_ns() // 1_000_000
+            client = self.peers.client(
+                asked.peer, asked.headers.get(b"x-forwarded-for", b"").decode("latin-1")
+            )
+            hit = hit_of(asked, body or b"", client, now)
+            if hit.method == "OPTIONS":
+                tell(self.answers.preflight(hit))
+            elif (refusal := self.gate.refusal(client, now) or unreadable(asked, body)) is not None:
+                self.settle(hit, refusal, tell)
+            elif (agent := self.door.unclassified(hit)) is not None:
+                self._spawn(self.meet(agent, hit, tell), tell)
+            else:
+                self.take(hit, tell)
         except Exception:
             self.fail(tell)
-
-    def _hear(self, asked: Asked, body: bytes | None, tell: Tell) -> None:
-        now = time.time_ns() // 1_000_000
-        plain, rare = gather(asked.headers)
-        client = self.peers.client(asked.peer, rare.get("x-forwarded-for", ""))
-        hit = hit_of(asked, plain, rare, body or b"", client, now)
-        if hit.method == "OPTIONS":
-            tell(self.answers.preflight(hit))
-            return
-        refusal = self.gate.refusal(client, now) or unreadable(hit, rare, body)
-        if refusal is not None:
-            self.settle(hit, refusal, tell)
-        elif (agent := self.door.unclassified(hit)) is not None:
-            self._spawn(self.meet(agent, hit, tell), tell)
-        else:
-            self.take(hit, tell)
 
     def take(self, hit: Hit, tell: Tell, obeyed: bool = False) -> None:
         """Commit what the hit holds, then answer; what changes the visitor's standing is obeyed first."""
@@ -203,15 +199,15 @@ def outcomes_of(intake: Intake, error: BaseException | None) -> dict[str, int]:
     if error is not None:
         outcome = error.outcome if isinstance(error, errors.RetagError) else errors.Overloaded.outcome
         return {str(outcome): count + sum(intake.outcomes.values())}
-    return {"accepted": count, **intake.outcomes} if count else intake.outcomes
+    return {"accepted": count} | intake.outcomes if count else intake.outcomes
 
 
-def unreadable(hit: Hit, headers: Mapping[str, str], body: bytes | None) -> Intake | None:
+def unreadable(asked: Asked, body: bytes | None) -> Intake | None:
     """The refusal of a request that is not worth reading, or None."""
     if body is None:
         return refused("too_large", f"the body is larger than {LIMIT} bytes")
-    if hit.method not in METHODS:
+    if asked.method not in METHODS:
         return refused("malformed", "use GET or POST")
-    if headers.get("content-encoding", "").lower() not in UNCOMPRESSED:
+    if asked.headers.get(b"content-encoding", b"").lower() not in UNCOMPRESSED:
         return refused("malformed", "send the body uncompressed")
     return None

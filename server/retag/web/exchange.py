@@ -18,7 +18,7 @@ from retag.web.reading import Asked
 if TYPE_CHECKING:
     from retag.web.protocol import DoorProtocol
 
-METHODS = frozenset((b"GET", b"POST"))
+METHODS = {b"GET": "GET", b"POST": "POST"}
 
 
 class Door(Protocol):
@@ -64,15 +64,15 @@ class Exchange:
     @classmethod
     def of(cls, connection: DoorProtocol, door: Door, path: str, query: bytes) -> Exchange | None:
         """The exchange that these headers begin; None when they ask for more than a short answer."""
-        method = connection.parser.get_method()
-        if method not in METHODS or b"expect" in connection.named or b"#" in query:
+        method = METHODS.get(connection.parser.get_method())
+        if method is None or b"expect" in connection.named or b"#" in query:
             return None
         peer = connection.client
         asked = Asked(
-            method.decode(),
+            method,
             path,
             query,
-            connection.headers,
+            connection.named,
             peer[0] if peer else "",
             connection.scheme or "http",
         )

@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from retag.web.exchange import Door, Exchange
 from retag.web.parting import Parting, without_upgrade
+from retag.web.reading import by_name
 
 IDLE = 5.0
 """Seconds for the first byte of a first request."""
@@ -187,7 +188,7 @@ class DoorProtocol(HttpToolsProtocol):
         headers = self.headers
         if len(headers) > HEADER_COUNT or (self.head > HEADER_LIMIT and self._size() > HEADER_LIMIT):
             self._stop(431, "The headers are too large.")
-        self.named = dict(headers)
+        self.named = by_name(headers)
         hosts = int(b"host" in self.named)
         if len(self.named) < len(headers):
             hosts = sum(name == b"host" for name, _ in headers)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import msgspec
 from starlette.requests import Request
@@ -14,24 +13,22 @@ from retag.hits import Hit
 from retag.web.peers import Client
 
 USER_AGENT_LIMIT = 512
-PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")
-AS_IT_CAME = ("content-type", "origin", "referer", "user-agent", "cookie", "host")
-RARE = ("content-encoding", "sec-fetch-site", "sec-gpc", "dnt", "x-forwarded-for", "x-forwarded-proto")
-WANTED = {
-    **{name.encode(): (0, name.replace("-", "_")) for name in AS_IT_CAME},
-    **{name.encode(): (1, name) for name in (*RARE, *PURPOSES)},
-}
-"""Headers that a hit holds as they came, under its own names for them, and those that are read first."""
-JOINED = {"cookie": "; ", "x-forwarded-for": ",", "sec-gpc": ","}
+PURPOSES = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+SAYINGS = frozenset((*PURPOSES, b"sec-fetch-site", b"sec-gpc", b"dnt"))
+"""What a browser says of the request and its user's wishes."""
+JOINED = {b"cookie": b"; ", b"x-forwarded-for": b",", b"sec-gpc": b","}
+"""Repeated headers that are one list, and what joins them."""
+
+Headers = Mapping[bytes, bytes]
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """A request without its body; `headers` in small letters, as they came."""
+    """A request without its body; `headers` by their names in small letters, as `by_name` has them."""
 
     method: str
     path: str
     query: bytes
-    headers: list[tuple[bytes, bytes]]
+    headers: Headers
     peer: str
     scheme: str
 
@@ -43,7 +40,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
             scope["method"],
             scope["path"],
             scope["query_string"],
-            scope["headers"],
+            by_name(scope["headers"]),
             peer[0] if peer else "",
             scope["scheme"],
         )
@@ -67,49 +64,54 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
     raise Gone
 
 
-def gather(headers: list[tuple[bytes, bytes]]) -> tuple[dict[str, str], dict[str, str]]:
-    """The wanted headers, plain and rare. Repeated ones: lists are joined, of the others the first counts."""
-    found: tuple[dict[str, str], dict[str, str]] = ({}, {})
+def by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name. Repeated ones: lists are joined, of the others the first counts."""
+    found = dict(headers)
+    if len(found) == len(headers):
+        return found
+    found = {}
     for name, value in headers:
-        if name in WANTED:
-            kind, key = WANTED[name]
-            some = found[kind]
-            if key not in some:
-                some[key] = value.decode("latin-1")
-            elif key in JOINED:
-                some[key] += JOINED[key] + value.decode("latin-1")
+        if name not in found:
+            found[name] = value
+        elif name in JOINED:
+            found[name] += JOINED[name] + value
     return found
 
 
-def hit_of(
-    asked: Asked, plain: dict[str, str], rare: Mapping[str, str], body: bytes, client: Client, now: int
-) -> Hit:
-    """The facts of one request, `now` in UTC milliseconds."""
-    scheme = (client.believed and rare.get("x-forwarded-proto")) or asked.scheme
-    if len(plain.get("user_agent", "")) > USER_AGENT_LIMIT:
-        plain["user_agent"] = plain["user_agent"][:USER_AGENT_LIMIT]
+def hit_of(asked: Asked, body: bytes, client: Client, now: int) -> Hit:
+    """The facts of one request, `now` in UTC milliseconds. The arguments are in the order of Hit's fields."""
+    get = asked.headers.get
+    forwarded = client.believed and get(b"x-forwarded-proto", b"").decode("latin-1")
     return Hit(
-        method=asked.method,
-        path=asked.path,
-        query=asked.query,
-        body=body,
-        received=now,
-        secure=scheme == "https",
-        address=client.address,
-        country=client.country,
-        **plain,  # type: ignore[arg-type]
-        **(_said(rare) if rare else {}),
+        asked.method,
+        asked.path,
+        asked.query,
+        body,
+        now,
+        get(b"content-type", b"").decode("latin-1"),
+        get(b"origin", b"").decode("latin-1"),
+        get(b"referer", b"").decode("latin-1"),
+        get(b"user-agent", b"")[:USER_AGENT_LIMIT].decode("latin-1"),
+        get(b"cookie", b"").decode("latin-1"),
+        *(UNSAID if SAYINGS.isdisjoint(asked.headers) else _said(get)),
+        get(b"host", b"").decode("latin-1"),
+        (forwarded or asked.scheme) == "https",
+        client.address,
+        client.country,
     )
 
 
-def _said(rare: Mapping[str, str]) -> dict[str, Any]:
-    """What the browser says of the request and its user's wishes."""
-    return {
-        "purpose": next((rare[name].lower() for name in PURPOSES if rare.get(name)), ""),
-        "fetch_site": rare.get("sec-fetch-site", "").lower(),
-        "gpc": "1" in [one.strip() for one in rare.get("sec-gpc", "").split(",")],
-        "dnt": rare.get("dnt") == "1",
-    }
+UNSAID = ("", "", False, False)
+
+
+def _said(get: Callable[..., bytes]) -> tuple[str, str, bool, bool]:
+    """`(purpose, fetch_site, gpc, dnt)`."""
+    return (
+        next((get(name).lower().decode("latin-1") for name in PURPOSES if get(name)), ""),
+        get(b"sec-fetch-site", b"").lower().decode("latin-1"),
+        b"1" in [one.strip() for one in get(b"sec-gpc", b"").split(b",")],
+        get(b"dnt") == b"1",
+    )
 
 
 def cookies_of(request: Request) -> set[str]:
