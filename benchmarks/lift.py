@@ -23,7 +23,7 @@ from pathlib import Path
 import refit
 from retag.events import ENGAGEMENTS, Event
 from retag.journal import Journal
-from retag.store import insights
+from retag.store import alike, insights
 from retag.store.engine import SqliteStore
 from retag.store.worth import Asked, Question, answer
 from retag.web.apart import alone
@@ -101,6 +101,8 @@ async def measure(path: Path) -> None:
             await ask(path, journal, label, answer, question)
         since = refit.NOW - 30 * DAY
         await ask(path, journal, "insights of 30 days", insights.portrait, refit.ACCOUNT, 1, since, refit.NOW)
+        task = alike.Task(99, refit.ACCOUNT, (refit.SEED,), 1)
+        await ask(path, journal, "an act-alike", alike.refit, task, refit.NOW)
     finally:
         await journal.close()
 

@@ -363,3 +363,23 @@ def test_values_and_order_ids_tell_nobody_apart(cn):
     assert alike.refit(path(cn), task(seed), NOW) == before
     cn.execute("UPDATE log SET data = x'' WHERE name = 'checkout'")
     assert not alike.refit(path(cn), task(seed), NOW).too_small
+
+
+def test_names_and_addresses_of_any_characters_end_no_fit(cn):
+    """What separates an event's parts while they are read may be in them too: no more than a word differs."""
+    seed = shop(cn)
+    before = alike.refit(path(cn), task(seed), NOW)
+    sql = "UPDATE log SET name = ?, url = ?, data = ? WHERE seq = ?"
+    strange = (
+        "a\x1fb\x00{",
+        "https://[\x1f\x00/\x1f",
+        b'{"value": "\\u001f", "product_id": ["\\u0000", 1e300]}',
+    )
+    cn.execute(sql, (*strange, 1))
+    cn.execute(sql, ("pagevisit", "", b"", 2))
+    after = alike.refit(path(cn), task(seed), NOW)
+    assert (after.seeds, after.eligible, len(after.chosen)) == (
+        before.seeds,
+        before.eligible,
+        len(before.chosen),
+    )

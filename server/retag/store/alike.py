@@ -20,7 +20,7 @@ from retag.windows import DAY
 LEAST_SEED = 30
 REFIT = DAY
 """How long a fit is good for."""
-SLICE = 500
+SLICE = 150
 """Visitors marked in one transaction: some milliseconds."""
 
 

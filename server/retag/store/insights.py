@@ -10,8 +10,10 @@ import msgspec
 
 from retag.likeness.features import page
 from retag.store import sqlite, trails
+from retag.windows import DAY
 
 GROUPS = ("device", "product", "category", "page", "entry page", "campaign", "referrer")
+TREND_DAYS = 30
 MOST = 10
 MOST_REPEATED = 256
 """Numbers of one visitor before repetitions are dropped: memory follows what was done, not how often."""
@@ -44,6 +46,19 @@ class Overlap(msgspec.Struct, frozen=True):
     size: int
     other: int
     both: int
+
+
+def about(
+    path: str, account: int, build: int, born: int, since: int, now: int
+) -> tuple[Portrait, list[tuple[int, int]]]:
+    """The portrait, and `(instant, size)` at the end of each of the last days from `born` on, and now."""
+    found = portrait(path, account, build, since, now)
+    cn = sqlite.connect(path, readonly=True)
+    try:
+        instants = [now - day * DAY for day in range(TREND_DAYS - 1, -1, -1)]
+        return found, [(at, size_at(cn, build, at)) for at in instants if at >= born or at == now]
+    finally:
+        cn.close()
 
 
 def portrait(path: str, account: int, build: int, since: int, now: int) -> Portrait:

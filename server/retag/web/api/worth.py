@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from retag import events, stats
 from retag.errors import Invalid
-from retag.store import audiences, insights, sqlite
+from retag.store import insights, sqlite
 from retag.store.worth import Asked, Question, answer
 from retag.web.api.audiences import find
 from retag.web.api.call import Call, number
@@ -22,7 +22,6 @@ from retag.windows import DAY
 
 T = TypeVar("T")
 MOST_DAYS = 90
-TREND_DAYS = 30
 
 
 class GroupView(msgspec.Struct):
@@ -131,10 +130,11 @@ async def show(call: Call) -> InsightsView:
     audience = await find(call, call.id("audience_id"))
     days, path = call.size("days", 30, MOST_DAYS), call.state.settings.path
     since = call.now - days * DAY
-    portrait = call.state.apart.run(insights.portrait, path, call.account, audience.build, since, call.now)
-    found = await until_gone(call, portrait)
-    trend = await asyncio.to_thread(_sizes, path, audience, call.now)
-    return InsightsView(str(audience.id), days, trend, found.members, found.visitors, found.traits)
+    born = audience.ready if audience.ready is not None else audience.created
+    asked = (path, call.account, audience.build, born, since, call.now)
+    found, trend = await until_gone(call, call.state.apart.run(insights.about, *asked))
+    size = [Point(*one) for one in trend]
+    return InsightsView(str(audience.id), days, size, found.members, found.visitors, found.traits)
 
 
 async def overlap(call: Call) -> OverlapView:
@@ -209,18 +209,6 @@ def _group(found: stats.Group) -> GroupView:
     return GroupView(
         found.size, found.acted, round(found.share, 6), round(found.revenue, 2), round(found.per_visitor, 4)
     )
-
-
-def _sizes(path: str, audience: audiences.Audience, now: int) -> list[Point]:
-    cn = sqlite.connect(path, readonly=True)
-    try:
-        instants = [now - day * DAY for day in range(TREND_DAYS - 1, -1, -1)]
-        since = audience.ready if audience.ready is not None else audience.created
-        return [
-            Point(at, insights.size_at(cn, audience.build, at)) for at in instants if at >= since or at == now
-        ]
-    finally:
-        cn.close()
 
 
 def _overlap(path: str, one: int, other: int, now: int) -> insights.Overlap:
