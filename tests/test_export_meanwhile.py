@@ -8,8 +8,11 @@ from contextlib import closing
 import httpx
 import pytest
 
-from retag import upkeep
-from retag.press import asking
+from retag import errors, upkeep
+from retag.press import asking, printing
+from retag.press.job import Job, Manifest
+from retag.store import members
+from retag.store.members import AsOf
 from server import serving
 from serving import until as soon
 from shop import running
@@ -99,3 +102,12 @@ async def test_nothing_is_printed_on_what_the_door_needs_of_the_disk(tmp_path):
     """It has as much again for itself."""
     async with running(tmp_path, min_free_mb="100") as shop:
         assert shop.state.kept.least_free == 200 << 20
+
+
+def test_delta_that_took_too_long_is_not_given_out():
+    """What it takes to know who left may have been deleted while it was printed."""
+    until = AsOf(members.KEPT_MS + 9, 0)
+    job = Job(Manifest("1", "2", "csv", str(until), "9-0", []), until, since=AsOf(9, 0))
+    printing._check_age(job, until.instant)
+    with pytest.raises(errors.Gone, match="since"):
+        printing._check_age(job, until.instant + 1)

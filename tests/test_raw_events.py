@@ -96,6 +96,13 @@ def test_no_event_is_a_formula():
         assert not [cell for cell in cells[:-1] if cell.startswith(("=", "+", "-", "@"))]
 
 
+def test_no_cell_has_a_nul():
+    """Many readers stop there, or refuse the file; what stood there is still seen."""
+    row = (1, 2, b"v" * 16, "a", 3, "\0=1+1", 1, 1, 0, "https://shop.example/\0x", 7, b"{}", b"")
+    (line,) = EVENT_FORMATS["csv"].fresh().rows([row], ["url", "event_id"], {})
+    assert line == "https://shop.example/\ufffdx,\ufffd=1+1\r\n"
+
+
 async def test_kept_events_are_deleted_when_anybody_goes(tmp_path):
     """Then the same as_of is 410; before, it is the same bytes, and resumes."""
     async with running(tmp_path) as shop:

@@ -130,7 +130,8 @@ def guarded(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """A text as RFC 4180 has it."""
+    """A text as RFC 4180 has it. A NUL, at which many readers stop or refuse a file, is shown as U+FFFD."""
+    text = text.replace("\0", "\ufffd")
     if '"' in text or "," in text or "\n" in text or "\r" in text:
         return '"' + text.replace('"', '""') + '"'
     return text

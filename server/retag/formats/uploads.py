@@ -38,7 +38,7 @@ class Upload(Text):
         return (",".join(self.heading) + "\r\n").encode()
 
     def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
-        found = [self._cells(shown.get(row[0], ())) for row in rows]
+        found = [self._cells(shown[row[0]]) for row in rows if row[0] in shown]
         return [",".join(cells) + "\r\n" for cells in found if any(cells)]
 
     def takes(self, shown: Sequence[Known]) -> list[Known]:
@@ -70,7 +70,7 @@ class Pinterest(Upload):
         return b""
 
     def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
-        found = [self.takes(shown.get(row[0], ())) for row in rows]
+        found = [self.takes(shown[row[0]]) for row in rows if row[0] in shown]
         return ["".join(f"{one[1].hex()}\r\n" for one in mine) for mine in found if mine]
 
     def _of(self, kind: int, shown: Sequence[Known]) -> list[Known]:
@@ -95,11 +95,12 @@ class ClickIds(Upload):
         self.heading = ["visitor_id", *(cell for name in CLICKS for cell in (name, f"{name}_seen"))]
 
     def rows(self, rows: Sequence[Row], fields: Sequence[str], shown: Shown) -> list[str]:
-        found = [self._cells(shown.get(row[0], ())) for row in rows]
-        names = names_of([row[0] for row in rows])
+        told = [row for row in rows if row[0] in shown or row[4:] == REMOVED]
+        found = [self._cells(shown.get(row[0], ())) for row in told]
+        names = names_of([row[0] for row in told])
         return [
             f"{name},{','.join(cells)}\r\n"
-            for name, cells, row in zip(names, found, rows, strict=True)
+            for name, cells, row in zip(names, found, told, strict=True)
             if any(cells) or row[4:] == REMOVED
         ]
 

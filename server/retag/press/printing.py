@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +14,7 @@ from retag.formats import Row, Shown
 from retag.press.flow import Flow
 from retag.press.job import Job
 from retag.press.pages import pages
+from retag.store import members
 
 SHORT = "The disk is short: free some space, then take the export again."
 Told = Callable[[int], None]
@@ -70,10 +72,19 @@ async def into(reader: Any, job: Job, path: Path, flow: Flow, told: Told) -> int
     try:
         with part.open("wb", buffering=0) as file:
             size = await write(reader, job, Guarded(file, path.parent, job.least_free), flow, told)
+        _check_age(job, time.time_ns() // 1_000_000)
         part.replace(path)
         return size
     finally:
         part.unlink(missing_ok=True)
+
+
+def _check_age(job: Job, now: int) -> None:
+    """Gone when what was printed may have become too old meanwhile, so that somebody is not in it."""
+    if job.manifest.span is None:
+        members.check_age(job.until, now)
+    if job.since is not None:
+        members.check_age(job.since, now, "since")
 
 
 class Guarded:

@@ -12,8 +12,8 @@ from typing import Any
 
 from retag.store.members import LAST, AsOf, Queries, Row
 
-STRIDE = 50_000
-"""Members of one read: some ten milliseconds, during which the reader pins the WAL."""
+STRIDE = 20_000
+"""Members of one read: some milliseconds, during which the reader pins the WAL."""
 Change = tuple[Row | None, Row | None]
 """A visitor's row at the first as_of and at the second, None while not a member."""
 

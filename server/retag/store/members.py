@@ -70,9 +70,14 @@ def parse(token: str, now: int, name: str = "as_of") -> AsOf:
     as_of = AsOf(int(found[1], 16), int(found[2], 16), folded) if found else AsOf(now + 1, 0)
     if as_of.instant > now or as_of.step >= EVER:
         raise errors.Invalid(name, "must be a token that an earlier export gave")
+    check_age(as_of, now, name)
+    return as_of
+
+
+def check_age(as_of: AsOf, now: int, name: str = "as_of") -> None:
+    """Gone when what it takes to know who was in then may be deleted by now."""
     if as_of.instant < now - KEPT_MS:
         raise errors.Gone(f"This {name} is older than 30 days: take a full export.")
-    return as_of
 
 
 async def current(reader: Queries, now: int) -> AsOf:

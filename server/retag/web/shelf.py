@@ -18,6 +18,8 @@ from retag.store import members
 from retag.windows import DAY
 
 EXPORT_ID = re.compile(r"[0-9a-f]{32}")
+GRACE = 3_600_000
+"""For who began to read shortly before."""
 BYTES = (".data", *(f".{name}" for name in CODECS))
 
 
@@ -90,4 +92,4 @@ def _old(path: Path, now: int) -> bool:
         age = now - path.stat().st_mtime_ns // 1_000_000
     except FileNotFoundError:
         return False
-    return age > (members.KEPT_MS if path.suffix == ".json" else DAY)
+    return age > (members.KEPT_MS if path.suffix == ".json" else DAY + GRACE)
