@@ -63,6 +63,20 @@ async def test_look_up_says_which_audiences_since_when_and_why(tmp_path):
             assert await shop.ask("GET", f"/visitors/{name}") == found
 
 
+async def test_what_may_hold_and_does_not_is_no_reason(tmp_path):
+    """A list that the visitor is not on, and events too few, though the rule holds by something else."""
+    async with running(tmp_path) as shop:
+        on, off = [(await shop.customer_list(f"{who}@mail.example"))["id"] for who in ("ann", "bob")]
+        often = {"event": "checkout", "min_count": 3}
+        clauses = [{"customer_list_id": on}, {"customer_list_id": off}, often, {"event": "checkout"}]
+        made = await shop.audience({"any": clauses})
+        await shop.send(checkout(), checkout(number=2))
+        await until(shop, made["id"], 1)
+        found = await shop.ask("GET", "/visitors/ann@mail.example")
+        why = [one["rule"] for one in found["audiences"][0]["why"]]
+        assert why == [{"customer_list_id": on}, {"event": "checkout"}]
+
+
 async def test_reasons_are_the_clauses_that_hold(tmp_path):
     """Each clause with its own count and last event; an excluding clause is no reason."""
     async with running(tmp_path) as shop:
@@ -153,3 +167,13 @@ async def test_estimate_is_exact_on_a_short_log_and_for_a_saved_rule(tmp_path):
             await until(shop, (await shop.audience(rule))["id"], 1)
         wrong = await shop.ask("POST", "/audiences/estimate", 400, json={"rule": {"min_count": 0}})
         assert "min_count" in wrong["message"]
+
+
+@pytest.mark.parametrize("named", ["4999999", "9" * 30])
+async def test_estimate_of_a_rule_with_a_list_that_is_not_there_says_so(tmp_path, named):
+    """As a creation would; nobody is counted who stands on nothing."""
+    async with running(tmp_path) as shop:
+        await shop.send(checkout())
+        wrong = {"rule": {"customer_list_id": named}, "audience_type": "CUSTOMER_LIST"}
+        answer = await shop.ask("POST", "/audiences/estimate", 400, json=wrong)
+        assert answer["message"].startswith("rule.customer_list_id: ")

@@ -138,9 +138,9 @@ def _find_owner(one: settle.Entry, identifiers: list[showing.Identifier], showin
         one.standing = settle.QUARANTINED
 
 
-def take(cn: sqlite3.Connection, builds: Builds, touches: list[Touch], now: int) -> None:
+def take(cn: sqlite3.Connection, builds: Builds, touches: list[Touch], now: int, filled: int = 0) -> None:
     """The rules' memories and windows after these matches."""
-    marks = marking.load(cn, [touch[:2] for touch in touches], builds)
+    marks = marking.load(cn, [touch[:2] for touch in touches], builds, filled)
     marks.take(touches)
     replay.date_back(cn, marks)
     _save(cn, marks, now)

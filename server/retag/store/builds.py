@@ -12,7 +12,7 @@ import time
 import msgspec
 
 from retag import fold, rules
-from retag.store import bulk, graves, marking, replay
+from retag.store import bulk, graves, marking, remembered, replay
 from retag.store.desk import Builds, Live, live_builds
 from retag.store.membership import match
 
@@ -38,6 +38,12 @@ def backfill(cn: sqlite3.Connection, build_id: int, seconds: float, now: int) ->
     build = builds.get(build_id)
     if build is None or build.ready:
         return True
+    # A build that answers has heard of all that is found here.
+    filling = [
+        one
+        for one in builds.values()
+        if not one.ready and one.id // remembered.PART == build.id // remembered.PART
+    ]
     wanted = names(build.rule)
     if wanted is not None and not wanted:
         _reach(cn, build_id, build.live_from)
@@ -45,7 +51,7 @@ def backfill(cn: sqlite3.Connection, build_id: int, seconds: float, now: int) ->
     at, until = build.backfilled, time.perf_counter() + seconds
     while at < build.live_from and time.perf_counter() < until:
         upto = min(at + PART, build.live_from)
-        _fill(cn, builds, build, at, upto, wanted, now)
+        _fill(cn, filling, build, at, upto, wanted, now)
         at = upto
     _reach(cn, build_id, at)
     return at >= build.live_from
@@ -71,7 +77,7 @@ def _of_events(rule: rules.Rule) -> dict[int, rules.Clause]:
 
 def _fill(
     cn: sqlite3.Connection,
-    builds: Builds,
+    builds: list[Live],
     build: Live,
     after: int,
     upto: int,
@@ -80,9 +86,12 @@ def _fill(
 ) -> None:
     clauses, keys = _of_events(build.rule), build.traced
     data = "data" if any(clause.needs_data for clause in clauses.values()) else "x''"
+    where = (
+        "tag, source, platform, url" if any(clause.checks for clause in clauses.values()) else "0, 0, 0, ''"
+    )
     some = "" if wanted is None else f" AND name IN ({','.join('?' * len(wanted))})"
     sql = (
-        f"SELECT visitor, {data}, name, time, tag, source, platform, url FROM log"
+        f"SELECT visitor, {data}, name, time, {where} FROM log"
         f" WHERE seq > ? AND seq <= ? AND standing = 0 AND account = ?{some}{graves.SPARED} ORDER BY seq"
     )
     rows = cn.execute(sql, (after, upto, build.account, *sorted(wanted or ()))).fetchall()
@@ -93,7 +102,8 @@ def _fill(
             if clause.matches(fact):
                 value = clause.value(fact) if clause.needs_data else 0.0
                 found.append((visitor, keys.get(place, build.id), place, at, value))
-    fold.take(cn, Builds([*builds.values(), msgspec.structs.replace(build, backfilled=upto)]), found, now)
+    reached = msgspec.structs.replace(build, backfilled=upto)
+    fold.take(cn, Builds([*builds, reached]), found, now, build.id)
 
 
 class Page(msgspec.Struct):

@@ -143,6 +143,12 @@ def matched(cn: sqlite3.Connection, list_id: int, visitor: bytes) -> bool:
     return cn.execute(sql, (list_id, visitor)).fetchone() is not None
 
 
+def matching(cn: sqlite3.Connection, visitor: bytes) -> set[int]:
+    """The lists that match the visitor now."""
+    sql = "SELECT id FROM customer_list l JOIN customer_match m ON m.list = l.id AND m.visitor = ?"
+    return {row[0] for row in cn.execute(sql, (visitor,))}
+
+
 def still_on(cn: sqlite3.Connection, account: int, list_id: int, visitor: bytes) -> bool:
     """Whether any identifier the visitor ever showed is on the list."""
     sql = (

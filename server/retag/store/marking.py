@@ -23,11 +23,14 @@ Changes = list[tuple[int, bytes, tuple[int, int, int]]]
 
 
 class Marks(dict[Pair, Mark]):
-    """The marks of the visitors loaded, each made when asked for. `rows`: what they are parts of."""
+    """The marks of the visitors loaded, each made when asked for. `rows`: what they are parts of.
 
-    def __init__(self, builds: Builds) -> None:
+    `filled`: the one build to which the events are new; 0 when they are to all.
+    """
+
+    def __init__(self, builds: Builds, filled: int = 0) -> None:
         super().__init__()
-        self.builds = builds
+        self.builds, self.filled = builds, filled
         self.rows: dict[Place, Row] = {}
 
     def __missing__(self, pair: Pair) -> Mark:
@@ -54,10 +57,12 @@ class Marks(dict[Pair, Mark]):
         """A match of a clause that several rules share: it matters to those who know the visitor already."""
         for part, sharing in self.builds.sharing[trace].items():
             row = self.rows[visitor, part]
-            for build in row.marks.keys() & sharing.keys():
+            newer = time > row.traces.get(trace, -EVER)
+            known = row.marks.keys() & sharing.keys()
+            for build in known if newer or not self.filled else known & {self.filled}:
                 for place in sharing[build]:
                     match(self.builds[build].rule, self[build, visitor], place, time, 0.0)
-            if time > row.traces.get(trace, -EVER):
+            if newer:
                 row.traces[trace], row.dirty = time, True
 
     def replace(self, marks: Mapping[Pair, Mark]) -> None:
@@ -70,9 +75,11 @@ class Marks(dict[Pair, Mark]):
                 self.rows[pair[1], pair[0] // PART].marks[pair[0]] = mark
 
 
-def load(cn: sqlite3.Connection, wanted: Iterable[tuple[bytes, int]], builds: Builds) -> Marks:
+def load(
+    cn: sqlite3.Connection, wanted: Iterable[tuple[bytes, int]], builds: Builds, filled: int = 0
+) -> Marks:
     """What is known of each `(visitor, build or trace)`."""
-    marks, windows, places = Marks(builds), [], set[Place]()
+    marks, windows, places = Marks(builds, filled), [], set[Place]()
     for visitor, key in set(wanted):
         if key in builds.plain:
             windows.append((key, visitor))

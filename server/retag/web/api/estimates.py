@@ -9,7 +9,7 @@ import msgspec
 
 from retag import rules
 from retag.store import estimate, sqlite
-from retag.web.api.audiences import same_account
+from retag.web.api.audiences import check_references, same_account
 from retag.web.api.call import Call
 from retag.web.api.rule_schema import AudienceRule
 
@@ -57,6 +57,7 @@ def _measure(path: str, account: int, rule: rules.Rule, now: int) -> estimate.Es
     cn = sqlite.connect(path, readonly=True)
     try:
         cn.execute("BEGIN")
+        check_references(cn, account, rules.echo(rule))
         return estimate.measure(cn, account, rule, now)
     finally:
         cn.close()

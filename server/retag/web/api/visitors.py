@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from retag import errors, people, rules, upkeep
-from retag.store import lookup, sqlite
+from retag.store import lists, lookup, sqlite
 from retag.web.api.call import Call
 from retag.windows import EVER
 
@@ -97,6 +97,7 @@ def view(cn: sqlite3.Connection, account: int, found: list[bytes], now: int) -> 
     times = [step.fact.time for step in steps]
     kinds = {number: name for name, number in people.KINDS.items()}
     shown = lookup.identifiers(cn, account, visitor).items()
+    listed = lists.matching(cn, visitor)
     return VisitorView(
         visitor_id=str(uuid.UUID(bytes=visitor)),
         also=[str(uuid.UUID(bytes=other)) for other in others],
@@ -104,11 +105,11 @@ def view(cn: sqlite3.Connection, account: int, found: list[bytes], now: int) -> 
         first_event=min(times, default=None),
         last_event=max(times, default=None),
         identifiers={kinds.get(kind, str(kind)): count for kind, count in shown},
-        audiences=[holding(one, steps, now) for one in lookup.held(cn, account, visitor, now)],
+        audiences=[holding(one, steps, listed, now) for one in lookup.held(cn, account, visitor, now)],
     )
 
 
-def holding(one: lookup.Held, steps: list[lookup.Step], now: int) -> Holding:
+def holding(one: lookup.Held, steps: list[lookup.Step], listed: set[int], now: int) -> Holding:
     """Why: every clause that must or may hold and does, with its last matching event if it is still kept."""
     rule = rules.parse(one.kind, one.rule)
     return Holding(
@@ -117,26 +118,38 @@ def holding(one: lookup.Held, steps: list[lookup.Step], now: int) -> Holding:
         audience_type=one.kind,
         since=one.opens,
         until=None if one.closes >= EVER else one.closes,
-        why=[reason for clause in rule.clauses if (reason := because(clause, steps, now))],
+        why=[reason for clause in rule.clauses if (reason := because(clause, steps, listed, now))],
     )
 
 
-def because(clause: rules.Clause, steps: list[lookup.Step], now: int) -> Reason | None:
-    """One clause's part; None when the clause excludes, or holds no event in its window."""
+def because(clause: rules.Clause, steps: list[lookup.Step], listed: set[int], now: int) -> Reason | None:
+    """One clause's part in a rule that holds; None when the clause excludes, or may hold and does not."""
     if clause.group == "none":
         return None
-    if clause.list_id is not None or clause.seeds:
+    if clause.list_id is not None:
+        return Reason(clause.group, clause.raw, 1, None) if clause.list_id in listed else None
+    if clause.seeds:
         return Reason(clause.group, clause.raw, 1, None)
     facts = [
         step.fact
         for step in steps
         if step.standing == 0 and step.fact.time > now - clause.retention and clause.matches(step.fact)
     ]
-    if not facts:
+    if clause.group == "any" and not _enough(clause, facts, now):
         return None
+    if not facts:  # purged since
+        return Reason(clause.group, clause.raw, 0, None)
     last = max(facts, key=lambda fact: fact.time)
     event = LastEvent(last.name, last.time, last.url, last.data)
     return Reason(clause.group, clause.raw, len(facts), event)
+
+
+def _enough(clause: rules.Clause, facts: list[rules.Fact], now: int) -> bool:
+    """Whether the clause holds by these, often enough and of enough worth."""
+    memory: rules.Memory = []
+    for fact in facts:
+        memory = clause.remember(memory, fact.time, clause.value(fact))
+    return clause.window(memory).holds(now)
 
 
 async def erase(call: Call) -> Erased:
