@@ -249,6 +249,31 @@ def test_purge_leaves_audiences_alone(bed):
     assert log.next_place(bed.cn) == 702
 
 
+@contextlib.asynccontextmanager
+async def journaled(bed):
+    bed.cn.close()
+    journal = Journal(SqliteStore(bed.path), now=lambda: NOW)
+    journal.start()
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def test_a_sweep_purges_what_is_due_unless_the_clock_has_just_leapt(bed):
+    """A clock that is a year ahead for a moment must not cost a year of events."""
+    bed.take(event(time=NOW - 600 * DAY), event(time=NOW - 300 * DAY), event())
+    clock = [NOW]
+    async with journaled(bed) as journal:
+        work = upkeep.Upkeep(journal, now=lambda: clock[0])
+        left = []
+        for now in (NOW, NOW + 365 * DAY, NOW):
+            clock[0] = now
+            await work.sweep()
+            left.append(await journal.write(lambda cn: cn.execute("SELECT count(*) FROM log").fetchone()[0]))
+        assert left == [2, 2, 2]
+
+
 def test_refold_after_a_purge_keeps_what_the_purged_events_meant(bed):
     """Who bought once stays excluded for ever, though the purchase itself is gone from the log."""
     audience = bed.audience({"all": [{"event": "pagevisit"}], "none": [{"event": "checkout"}]})

@@ -110,8 +110,7 @@ class Upkeep(Ticker):
         """Whether the clock can be trusted to delete by."""
         if self._last and not self._last - DAY <= now <= self._last + JUMP:
             log.warning("the clock leapt by %d ms; nothing is purged for an hour", now - self._last)
-            self._swept = 0.0
-        self._trusted = time.monotonic() + 3600
+            self._trusted = time.monotonic() + 3600
         self._last = now
         return time.monotonic() >= self._trusted
 
