@@ -25,6 +25,8 @@ LATEST = 7 * DAY
 LONGEST_NAME = 200
 LONGEST_TEXT, LONGEST_ADDRESS = 200, 4096
 LARGEST_SCREEN = 100_000
+MOST_REMEMBERED = 4096
+"""Bytes of a body up to which what it says of its page is remembered."""
 TAG, WEB = SOURCES["tag"], PLATFORMS["web"]
 
 encode = msgspec.json.encode
@@ -93,49 +95,60 @@ def click_of(hit: Hit, beacon: Beacon) -> str:
 def context_of(hit: Hit, tag: Tag, beacon: Beacon, device: Device) -> bytes:
     """What is kept of the page and its browser, as JSON."""
     get = beacon.ad.get
-    return _context(
+    said = (
         device.kind,
         hit.country or (people.country(beacon.pd.get("country")) if beacon.pd else ""),
-        _text(get("ref"), LONGEST_ADDRESS),
-        _text(get("title"), LONGEST_TEXT),
-        _text(get("language"), LONGEST_TEXT),
-        _pixels(get("sw")),
-        _pixels(get("sh")),
-        _pixels(get("vw")),
-        _pixels(get("vh")),
-        None if beacon.consent is None else str(beacon.consent)[:20],
+        get("ref"),
+        get("title"),
+        get("language"),
+        get("sw"),
+        get("sh"),
+        get("vw"),
+        get("vh"),
+        beacon.consent,
         tag.params,
     )
+    try:
+        return _context(*said) if len(hit.body) < MOST_REMEMBERED else _worded(*said)
+    except TypeError:  # a list where a text should be cannot be looked up
+        return _worded(*said)
 
 
-@lru_cache(4096)
-def _context(
+def _worded(
     device: str,
     country: str,
-    ref: str | None,
-    title: str | None,
-    language: str | None,
-    width: int | None,
-    height: int | None,
-    view_width: int | None,
-    view_height: int | None,
-    consent: str | None,
+    ref: Any,
+    title: Any,
+    language: Any,
+    width: Any,
+    height: Any,
+    view_width: Any,
+    view_height: Any,
+    consent: Any,
     params: frozenset[str],
 ) -> bytes:
-    """The events of one page's view share it."""
+    ref, title, language = (
+        _text(ref, LONGEST_ADDRESS),
+        _text(title, LONGEST_TEXT),
+        _text(language, LONGEST_TEXT),
+    )
     said = {
         "device": device,
         "country": country or None,
         "ref": scrub.url(ref, params) if ref else None,
         "title": None if title is None else scrub.text(title),
         "lang": None if language is None else scrub.text(language),
-        "sw": width,
-        "sh": height,
-        "vw": view_width,
-        "vh": view_height,
-        "consent": consent,
+        "sw": _pixels(width),
+        "sh": _pixels(height),
+        "vw": _pixels(view_width),
+        "vh": _pixels(view_height),
+        "consent": None if consent is None else str(consent)[:20],
     }
     return encode({name: value for name, value in said.items() if value is not None})
+
+
+_context = lru_cache(4096, typed=True)(_worded)
+"""The events of one page's view share it. `typed`, since to a dict 1 and True are one key."""
 
 
 def _text(value: Any, limit: int) -> str | None:

@@ -34,8 +34,12 @@ def number(value: Any) -> float | int | None:
     kind = type(value)
     if kind is int or kind is float:
         return value if -LARGEST < value < LARGEST else None
-    if kind is not str or len(value) > LONGEST_AMOUNT:
-        return None
+    return _number(value) if kind is str and len(value) <= LONGEST_AMOUNT else None
+
+
+@lru_cache(4096)
+def _number(value: str) -> float | int | None:
+    """A shop has few prices."""
     if PLAIN.fullmatch(value):
         return float(value) if "." in value else int(value)
     found = AMOUNT.search(value if value.isascii() else value.translate(TYPOGRAPHIC))
@@ -65,7 +69,7 @@ def event_id(data: dict[str, Any]) -> str:
     """The deduplication id under any of its names, '' without one."""
     for name in EVENT_IDS:
         value = data.get(name)
-        if isinstance(value, str | int) and not isinstance(value, bool):
+        if type(value) is str or type(value) is int:
             text = str(value).strip()[:256]
             if text.lower() not in PLACEHOLDERS:
                 return named(text)

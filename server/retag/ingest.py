@@ -55,28 +55,27 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
 class Sorting(msgspec.Struct, gc=False):
     """Events of one request as they are sorted: what counts, what is kept apart, what is refused and why."""
 
-    events: list[Event] = []
-    apart: list[Event] = []
-    landings: dict[str, Event] = {}
+    events: tuple[Event, ...] = ()
+    apart: tuple[Event, ...] = ()
+    landings: tuple[Event, ...] = ()
     outcomes: dict[str, int] = {}
-    reasons: list[str] = []
+    reasons: tuple[str, ...] = ()
     faults: int = 0
 
     def count(self, event: Event, came: Event | None) -> None:
-        """An event, with the click that brought it, if one did."""
-        self.events.append(event)
+        """An event, with the click that brought it, if one did: the same click once."""
+        self.events = (*self.events, event)
         if came is not None:
-            self.landings[came.event_id] = came
+            self.landings = (*(one for one in self.landings if one.event_id != came.event_id), came)
 
     def lose(self, faults: int) -> None:
         """Parts of an event were unreadable."""
-        if faults:
-            self.faults += faults
-            self.reasons.append(UNREAD)
+        self.faults += faults
+        self.reasons = (*self.reasons, UNREAD)
 
     def refuse(self, outcome: str, reason: str) -> None:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
-        self.reasons.append(reason)
+        self.reasons = (*self.reasons, reason)
 
 
 def tag_of(number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
@@ -146,12 +145,12 @@ class Door:
                 refused = "malformed", UNNAMED
             elif refused is None:
                 found.count(event, landing.click(event, arrived) if tag.pin_clicks else None)
-        if refused is None:
-            found.lose(beacon.faults)
-        else:
+        if refused is not None:
             found.refuse(*refused)
             if event is not None:
-                found.apart.append(kept_apart(event, refused[1]))
+                found.apart = (*found.apart, kept_apart(event, refused[1]))
+        elif beacon.faults:
+            found.lose(beacon.faults)
 
     def _intake(
         self,
@@ -173,11 +172,11 @@ class Door:
             decided = bool(found.events or gone) if wish.granted else left and not (fresh or gone)
             wish = wish if decided else None
         return Intake(
-            events=tuple(found.events),
-            apart=tuple(found.apart),
-            landings=tuple(found.landings.values()),
+            events=found.events,
+            apart=found.apart,
+            landings=found.landings,
             outcomes=found.outcomes,
-            reasons=tuple(found.reasons),
+            reasons=found.reasons,
             visitor=visitor if known else None,
             fresh=fresh and known,
             tag=tag,

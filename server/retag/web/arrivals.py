@@ -54,7 +54,8 @@ class Arrivals:
         for name, count in outcomes.items():
             if name != "accepted":
                 self.counts[name] += count
-        self.lost[UNREAD] += intake.faults
+        if intake.faults:
+            self.lost[UNREAD] += intake.faults
         for event in (*intake.events, *intake.apart) if intake.apart else intake.events:
             if masked(event.data) or b"[" in event.context or "[" in event.url:
                 for name in scrub.masks(b"".join((event.data, event.context, event.url.encode()))):

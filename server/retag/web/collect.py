@@ -199,7 +199,9 @@ def outcomes_of(intake: Intake, error: BaseException | None) -> dict[str, int]:
     if error is not None:
         outcome = error.outcome if isinstance(error, errors.RetagError) else errors.Overloaded.outcome
         return {str(outcome): count + sum(intake.outcomes.values())}
-    return {"accepted": count} | intake.outcomes if count else intake.outcomes
+    if not count:
+        return intake.outcomes
+    return {"accepted": count, **intake.outcomes} if intake.outcomes else {"accepted": count}
 
 
 def unreadable(asked: Asked, body: bytes | None) -> Intake | None:

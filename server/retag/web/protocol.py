@@ -47,6 +47,7 @@ SWEEP = 0.5
 URL_LIMIT = 16 << 10
 HEADER_LIMIT = 32 << 10
 HEADER_COUNT = 100
+ONE_HOST = "Exactly one Host header is needed."
 PIPELINED = 64
 """Requests that may wait behind one that is being answered; behind them the connection ends."""
 
@@ -152,7 +153,7 @@ class DoorProtocol(HttpToolsProtocol):
             )
 
     def on_message_begin(self) -> None:
-        if self._over():
+        if self.lingering or self.transport.is_closing():
             raise Refused
         self.url = b""
         self.headers = []
@@ -188,12 +189,13 @@ class DoorProtocol(HttpToolsProtocol):
         headers = self.headers
         if len(headers) > HEADER_COUNT or (self.head > HEADER_LIMIT and self._size() > HEADER_LIMIT):
             self._stop(431, "The headers are too large.")
-        self.named = by_name(headers)
-        hosts = int(b"host" in self.named)
+        self.named = dict(headers)
         if len(self.named) < len(headers):
-            hosts = sum(name == b"host" for name, _ in headers)
-        if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
-            self._stop(400, "Exactly one Host header is needed.")
+            self.named = by_name(headers)
+            if sum(name == b"host" for name, _ in headers) > 1:
+                self._stop(400, ONE_HOST)
+        if b"host" not in self.named and self.parser.get_http_version() != "1.0":
+            self._stop(400, ONE_HOST)
 
     def _may_upgrade(self) -> bool:
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"

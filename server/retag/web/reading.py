@@ -66,10 +66,7 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
 
 def by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers by name. Repeated ones: lists are joined, of the others the first counts."""
-    found = dict(headers)
-    if len(found) == len(headers):
-        return found
-    found = {}
+    found: dict[bytes, bytes] = {}
     for name, value in headers:
         if name not in found:
             found[name] = value
