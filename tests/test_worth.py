@@ -191,10 +191,11 @@ def test_traits_mark_the_members(path):
     """Counts, shares and the index against all active visitors; what fewer than three did is not shown."""
     events = []
     for number in range(40):
-        mobile = b'{"device": "mobile"}' if number < 5 or number > 34 else b'{"device": "desktop"}'
+        mobile = b'{"device": "mobile", "utm_campaign": "spring", "ref": "https://www.pinterest.com/"}'
+        mobile = mobile if number < 5 or number > 34 else b'{"device": "desktop"}'
         page = {
             "url": "https://shop.example/shoes/1",
-            "data": b'{"product_category": "shoes"}',
+            "data": b'{"product_category": "shoes", "line_items": [{"product_id": "s1"}]}',
             "context": mobile,
         }
         other = {
@@ -209,7 +210,10 @@ def test_traits_mark_the_members(path):
     found = insights.portrait(path, 1, made, NOW - 7 * DAY, NOW)
     assert (found.members, found.visitors) == (10, 40)
     assert found.traits["category"] == [insights.Trait("shoes", 10, 10, 1.0, 0.25, 400)]
+    assert found.traits["product"] == [insights.Trait("s1", 10, 10, 1.0, 0.25, 400)]
     assert found.traits["entry page"][0].name == "/shoes/1"
+    assert found.traits["campaign"] == [insights.Trait("spring", 5, 10, 0.5, 0.25, 200)]
+    assert found.traits["referrer"] == [insights.Trait("pinterest.com", 5, 10, 0.5, 0.25, 200)]
     assert {one.name: one.index for one in found.traits["device"]} == {"mobile": 200, "desktop": 67}
 
 
