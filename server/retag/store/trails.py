@@ -92,6 +92,7 @@ class Words(Generic[T]):
     def __init__(self, learn: Callable[[Iterable[str]], T], forget: Callable[[], None]) -> None:
         self._forget = forget
         self._texts = Kept[str, T](self._read)
+        self._pages = Kept[str, str](page)
         self._acts = Kept[tuple[str, str, Told], T](lambda act: learn(of_act(*act)))
         self._contexts = Kept[bytes, T](lambda context: learn(of_context(context)))
 
@@ -105,9 +106,11 @@ class Words(Generic[T]):
             self._forget()
         if len(self._texts) >= MOST_KEPT:
             self._texts.clear()
+        if len(self._pages) >= MOST_KEPT:
+            self._pages.clear()
         return list(map(self._texts.__getitem__, acts)), list(map(self._contexts.__getitem__, contexts))
 
     def _read(self, act: str) -> T:
         data, _, rest = act.partition("\x1f")
         name, _, url = rest.partition("\x1f")
-        return self._acts[name, page(url), told(data)]
+        return self._acts[name, self._pages[url], told(data)]
