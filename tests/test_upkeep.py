@@ -61,6 +61,24 @@ def test_without_prefill_only_later_events_count(bed):
     assert bed.members(audience) == {visitor(2)}
 
 
+def test_without_prefill_a_rule_with_a_list_counts_only_later_events_too(bed):
+    """Who is on the list is filled in; what was done before the rule is not."""
+    address = "ann@mail.example"
+    shown = [(people.KINDS["em"], people.sha256(address))]
+    list_id = customers(bed, address)
+    bed.take(event(visitor=2))
+    audience = bed.audience(
+        {"event": "pagevisit", "any": [{"customer_list_id": str(list_id)}], "prefill": False}
+    )
+    everybody = bed.audience(
+        {"any": [{"event": "pagevisit"}, {"customer_list_id": str(list_id)}], "prefill": False}
+    )
+    fill_all(bed)
+    assert (bed.members(audience), bed.members(everybody)) == (set(), {visitor(1)})
+    bed.take(event(people=shown), event(visitor=2))
+    assert (bed.members(audience), bed.members(everybody)) == ({visitor(1)}, {visitor(1), visitor(2)})
+
+
 def test_refold_in_the_middle_of_a_backfill_counts_nothing_twice(bed, monkeypatch):
     """What the backfill has not reached is left to it."""
     monkeypatch.setattr(builds, "PART", 5)

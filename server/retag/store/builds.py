@@ -36,7 +36,7 @@ def backfill(cn: sqlite3.Connection, build_id: int, seconds: float, now: int) ->
     """Fill for about so many seconds; True when the whole log has been seen."""
     builds = live_builds(cn)
     build = builds.get(build_id)
-    if build is None or build.ready:
+    if build is None or build.ready or not build.rule.prefill:
         return True
     # A build that answers has heard of all that is found here.
     filling = [
