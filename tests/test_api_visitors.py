@@ -34,11 +34,12 @@ def checkout(email="ann@mail.example", number=1, **changes):
 
 
 async def until(shop, audience_id, size):
-    """The audience, once it has this size."""
-    deadline = time.monotonic() + 30
-    while (found := await shop.ask("GET", f"/audiences/{audience_id}"))["size"] != size:
+    """The audience, once it is filled in and has this size."""
+    deadline, found = time.monotonic() + 30, {"status": "INITIALIZING"}
+    while found["status"] == "INITIALIZING" or found["size"] != size:
         assert time.monotonic() < deadline, found
         await asyncio.sleep(0.02)
+        found = await shop.ask("GET", f"/audiences/{audience_id}")
     return found
 
 

@@ -9,8 +9,9 @@ from beds import ACCOUNT, DAY, HOUR, NOW, Bed, event, visitor
 from retag import fold, people, rules, upkeep
 from retag.events import SOURCES
 from retag.journal import Journal
-from retag.store import builds, estimate, lists, log, marking, purging, records, sqlite
+from retag.store import builds, estimate, lists, log, lookup, marking, purging, records, sqlite
 from retag.store.engine import SqliteStore
+from retag.web import mine
 
 EMAIL = (1, "ab" * 32)
 
@@ -59,6 +60,20 @@ def test_without_prefill_only_later_events_count(bed):
     assert (bed.members(audience), build) == ({visitor(2)}, [(NOW,)])
     fold.refold(bed.cn, [visitor(1), visitor(2)], NOW)
     assert bed.members(audience) == {visitor(2)}
+
+
+def test_no_visitor_is_told_of_an_audience_that_is_still_being_filled_in(bed):
+    """Whoever bought before would be taken for somebody who did not."""
+    bed.take(event(name="checkout"))
+    bed.audience({"all": [{"event": "pagevisit"}], "none": [{"event": "checkout"}]})
+    bed.audience({"event": "pagevisit"})
+    bed.take(event())
+    asked = ((visitor(1), ACCOUNT, NOW, NOW), (ACCOUNT, visitor(1), NOW))
+    assert (bed.rows(mine.HELD, *asked[0]), lookup.held(bed.cn, *asked[1])) == ([], [])
+    fill_all(bed)
+    second = 2_542_000_000_002
+    assert [row[0] for row in bed.rows(mine.HELD, *asked[0])] == [second]
+    assert [one.id for one in lookup.held(bed.cn, *asked[1])] == [second]
 
 
 def test_without_prefill_a_rule_with_a_list_counts_only_later_events_too(bed):

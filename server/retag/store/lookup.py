@@ -96,11 +96,12 @@ def _showing(cn: sqlite3.Connection, account: int, value: bytes) -> list[bytes]:
 
 
 def held(cn: sqlite3.Connection, account: int, visitor: bytes, now: int) -> list[Held]:
-    """The audiences that hold the visitor now, by id."""
+    """The audiences that hold the visitor now, by id; none that is still being filled in."""
     sql = (
         "SELECT a.id, a.name, a.type, b.rule, m.opens, m.closes FROM audience a"
         " JOIN build b ON b.id = a.build JOIN member m ON m.build = a.build AND m.visitor = ?"
-        " WHERE a.account = ? AND a.removed IS NULL AND m.opens <= ? AND m.closes > ? ORDER BY a.id"
+        " WHERE a.account = ? AND a.removed IS NULL AND b.ready IS NOT NULL AND m.opens <= ? AND m.closes > ?"
+        " ORDER BY a.id"
     )
     return [
         Held(id_, name, kind, json.loads(rule), opens, closes)

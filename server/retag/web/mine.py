@@ -22,7 +22,8 @@ from retag.web.cors import Cors
 from retag.web.reading import cookies_of
 
 HELD = (
-    "SELECT a.id, a.name FROM audience a JOIN member m ON m.build = a.build AND m.visitor = ?"
+    "SELECT a.id, a.name FROM audience a JOIN build b ON b.id = a.build AND b.ready IS NOT NULL"
+    " JOIN member m ON m.build = a.build AND m.visitor = ?"
     " WHERE a.account = ? AND a.removed IS NULL AND m.opens <= ? AND m.closes > ? ORDER BY a.id"
 )
 
