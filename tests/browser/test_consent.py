@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from conftest import SCRIPT, STUB
 
 VIEW = "pintrk('load', TAG); pintrk('page');"
 GPC = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})"
@@ -153,6 +154,43 @@ def test_the_log_has_the_frameworks_own_string(stage):
     stage.wait(lambda: proofs(stage) == [(1, "tcf", "CPtrue")])
     page.evaluate("said(false)")
     stage.wait(lambda: proofs(stage) == [(1, "tcf", "CPtrue"), (0, "tcf", "CPfalse")])
+
+
+FRAMED = """
+<iframe name=__tcfapiLocator></iframe>
+<script>
+addEventListener('message', ({data, source}) => {
+  const call = data.__tcfapiCall;
+  if (!call || call.command != 'addEventListener' || call.version != 2) return;
+  const consents = (word) => ({1: word, 2: word, 3: word, 4: word});
+  const tell = (eventStatus, word, callId = call.callId) => {
+    const publisher = {consents: consents(word)};
+    const returnValue = {gdprApplies: true, eventStatus, tcString: 'CP' + word, publisher};
+    source.postMessage({__tcfapiReturn: {returnValue, success: true, callId}}, '*');
+  };
+  tell('cmpuishown', false);
+  window.said = (word, ...rest) => tell('useractioncomplete', word, ...rest);
+});
+</script>"""
+
+
+def test_a_tag_in_a_frame_asks_the_banner_of_the_page_around_it(stage):
+    """By message, as the IAB's locator has it, though that is another origin's; not to others' answers."""
+    stage.patch(script={"modules": ["consent"]})
+    inner = f"<script>{STUB}{VIEW.replace('TAG', repr(stage.tag))}</script>{SCRIPT}"
+    page = stage.context.new_page()
+    page.route("**/stage/*/frame", lambda route: route.fulfill(body=inner, content_type="text/html"))
+    url = f"{stage.server.url}/stage/{stage.name}/frame"
+    around = f"<!doctype html>{FRAMED}<iframe src='{url}'></iframe>"
+    page.route("**/around", lambda route: route.fulfill(body=around, content_type="text/html"))
+    page.goto(stage.server.url.replace("127.0.0.1", "localhost") + "/around")
+    page.wait_for_function("!!window.said")
+    page.evaluate("said(true, 'another')")
+    stage.settle(600)
+    assert stage.sent == []
+    page.evaluate("said(true)")
+    stage.until("init")
+    assert proofs(stage) == [(1, "tcf", "CPtrue")]
 
 
 def test_what_objects_wins(stage):

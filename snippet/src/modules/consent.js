@@ -47,6 +47,31 @@ export const ofGoogle = (layer) => {
   return words.includes(false) ? false : words.includes(0) ? 0 : true;
 };
 
+/** The API of a banner in a frame around this one: its frame `…Locator` is named there, and it is asked by message. */
+const distant = (name) => {
+  let frame = window;
+  const holds = () => {
+    try {
+      return frame.frames[name + 'Locator'];
+    } catch (_) {
+      // Of another origin, and without a frame of this name.
+    }
+  };
+  while (!holds()) {
+    if (frame == top) return;
+    frame = frame.parent;
+  }
+  return (command, ...rest) => {
+    const done = rest.pop();
+    const callId = 'retag' + name;
+    addEventListener('message', ({ data, source }) => {
+      const found = source == frame && data?.[name + 'Return'];
+      if (found && found.callId == callId) done(found.returnValue, found.success);
+    });
+    frame.postMessage({ [name + 'Call']: { command, version: rest[0] || '1.1', callId } }, '*');
+  };
+};
+
 export const start = (api, config) => {
   const heard = {};
   const proofs = {};
@@ -87,10 +112,12 @@ export const start = (api, config) => {
   };
   const look = () => {
     Object.keys(ask).forEach((name) => {
-      if (typeof window[name] != 'function' || name in heard) return;
+      if (name in heard) return;
+      const given = typeof window[name] == 'function' ? window[name] : distant(name);
+      if (!given) return;
       heard[name] = 0;
       try {
-        ask[name](window[name]);
+        ask[name](given);
       } catch (_) {
         heard[name] = false;
       }
