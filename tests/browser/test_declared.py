@@ -152,6 +152,20 @@ def test_engagement_is_told_when_the_page_is_left(stage):
     assert "x" in data["viewport"]
 
 
+def test_engagement_belongs_to_the_page_that_was_read(stage):
+    """Inside of a page its address has already changed when it is left."""
+    fast = "const real = performance.now; performance.now = () => real.call(performance) * 20"
+    stage.context.add_init_script(fast)
+    stage.patch(script={"modules": ["engagement"]})
+    page = stage.show(calls=LOAD + "pintrk('page');", query="?p=1")
+    stage.until("init")
+    page.wait_for_function("performance.now() > 8000")
+    page.evaluate("history.pushState({}, '', '?p=2')")
+    stage.until("init", "engagement", "init")
+    ends = [(name, url[-3:]) for name, url in stage.rows("name, url")]
+    assert sorted(ends) == [("engagement", "p=1"), ("init", "p=1"), ("init", "p=2")]
+
+
 def test_outbound_clicks_and_submits_come_with_a_module(stage):
     """Nothing in the form's fields is read."""
     stage.patch(script={"modules": ["forms"]})
