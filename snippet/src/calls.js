@@ -8,16 +8,16 @@ import { say } from './say.js';
 import { page, set, tags, track } from './tags.js';
 
 // What was `set` before or between loads is every tag's.
-const shared = { partner: {} };
+const shared = { pd: {} };
 
 /** What a change of consent means: send what waited, or drop it, delete what is ours and tell the server. */
 export const decide = () => (denied() ? forget(tags) : adopt());
 
 const load = (given, partner) => {
   if (!given) return 'no tag';
-  const id = String(given).trim();
-  let tag = tags.find((one) => one.id == id);
-  if (!tag) tags.push((tag = { id, partner: { ...shared.partner } }));
+  const tid = String(given).trim();
+  let tag = tags.find((one) => one.tid == tid);
+  if (!tag) tags.push((tag = { tid, pd: { ...shared.pd } }));
   set(tag, partner);
   decide();
 };

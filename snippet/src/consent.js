@@ -1,6 +1,6 @@
 // Consent decides first. Three states: unknown, yes, no; the mode is each tag's. Any no wins.
 
-import { doc, nav } from './safe.js';
+import { nav } from './safe.js';
 import { data } from './say.js';
 
 /** Words of the page, of a consent module and of our own staff: true, false, 0 for "wait", or another for nothing. */
@@ -11,11 +11,13 @@ export const said = (word) => Object.values(words).includes(word);
 /** Whether nothing may be sent or kept. */
 export const denied = () => nav.globalPrivacyControl == 1 || said(false);
 
-/** Whether a tag's events may be sent and kept; else they wait in memory. Attributes may only make a mode stricter. */
-export const allowed = (id) =>
-  !denied() && (said(true) || !(said(0) || /required/.test([data.consent, CONFIG[id]?.consent])));
+let once;
 
 /** Whether the page has been seen: not while it is prerendered or has only been opened in the background. */
-export const seen = () => (once ||= !doc.hidden);
+const seen = () => (once ||= !document.hidden);
 
-let once;
+/** Whether a tag's events may be sent and kept; else they wait in memory. Attributes may only make a mode stricter. */
+export const allowed = (id) =>
+  seen() &&
+  !denied() && (said(true) || !(said(0) || /required/.test([data.consent, CONFIG[id]?.consent])));
+

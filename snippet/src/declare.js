@@ -4,7 +4,7 @@
 // through open shadow roots. From the inside out the first value of each kind counts. The methods are the
 // prototype's, since a form's own fields hide its own, and attributes are text on SVG too.
 
-import { attempt, on, win } from './safe.js';
+import { attempt, on } from './safe.js';
 import { track } from './tags.js';
 
 const { getAttribute, getAttributeNames } = Element.prototype;
@@ -28,4 +28,7 @@ const fire = (event) => {
   if (name && named instanceof HTMLFormElement == (event.type == 'submit')) track(name, data);
 };
 
-export const declare = () => ['click', 'submit'].forEach((name) => on(win, name, fire));
+export const declare = () => {
+  on('click', fire);
+  on('submit', fire);
+};

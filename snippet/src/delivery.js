@@ -5,16 +5,15 @@
 // `text/plain` needs no preflight. One request at a time, until the page hides.
 
 import { clicks, forgetAll } from './clicks.js';
-import { allowed, denied, said, seen, words } from './consent.js';
+import { allowed, denied, said, words } from './consent.js';
 import { hold, holding } from './hash.js';
 import { attempt, json, nav, random } from './safe.js';
-import { base, say } from './say.js';
-import { jar, keep, recall, stored, YEAR } from './storage.js';
+import { base, landing, say } from './say.js';
+import { jar, keep, stored, YEAR } from './storage.js';
 
 const LEASE = 1e4;
-const own = '_retag:' + attempt(random);
-const url = `${base}/${CONFIG.name || 'v3'}/`;
-const foreign = !url.startsWith(location.origin + '/');
+const own = '_retag:' + random;
+export const url = `${base}/${CONFIG.name || 'v3'}/`;
 
 /** The events that wait, oldest first, and those of them that are on their way. */
 let queue = [];
@@ -30,28 +29,29 @@ let opened;
 let owed;
 let first;
 
-const wire = (event) => ({ ...event, sent: Date.now() });
+/** The events that may leave. */
+const ready = () => queue.filter((event) => allowed(event.tid));
 
 /** Write the queue down under this tab's lease, so that a reload or a killed tab loses nothing. */
 const save = () =>
   opened &&
   stored((store) => {
-    const mine = queue.filter((event) => seen() && allowed(event.tid));
+    const mine = ready();
     const lease = hiding ? 0 : Math.max(notBefore, Date.now()) + LEASE;
-    if (mine[0]) store[own] = json({ lease, mine });
+    if (mine[0]) store[own] = json([lease, mine]);
     else delete store[own];
   });
 
 const saved = (run) =>
-  stored((store) => Object.keys(store).forEach((key) => key.startsWith('_retag') && run(store, key)));
+  stored((store) => Object.keys(store).forEach((key) => attempt(() => key.startsWith('_retag') && run(store, key))));
 
 /** Take over what tabs that are gone have left; a living one is asked again when its lease is over. */
 const take = () => {
   opened = 1;
   adopting = 0;
   saved((store, key) => {
-    const { lease, mine } = attempt(() => JSON.parse(store[key])) || {};
-    if (key == own || !mine?.every(({ tid }) => allowed(tid))) return;
+    const [lease, mine] = JSON.parse(store[key]);
+    if (key == own || !mine.every(({ tid }) => allowed(tid))) return;
     if (lease > Date.now()) return (adopting ||= setTimeout(take, LEASE));
     delete store[key];
     queue = mine.concat(queue);
@@ -73,7 +73,7 @@ export const enqueue = (event) => {
 
 /** The next batch: one tag's events that may go, within a size that leaves room in the shared 64 KiB quota. */
 const next = () => {
-  const free = queue.filter((event) => !away.includes(event) && allowed(event.tid));
+  const free = ready().filter((event) => !away.includes(event));
   let size = 0;
   return free.filter((event, i) => event.tid == free[0].tid && ((size += json(event).length) < 16e3 || !i));
 };
@@ -86,55 +86,57 @@ const settle = (batch, done) => {
 };
 
 const later = (seconds) => {
-  const wait = Math.max(seconds | 0, 2 ** Math.min(6, failures++)) * (1e3 + (Date.now() % 1e3));
+  const wait = Math.max(seconds | 0, ++failures ** 2) * (1e3 + (Date.now() % 1e3));
   notBefore = Date.now() + wait;
   setTimeout(flush, wait + 9);
 };
 
-/** Whether an answer settles its batch: yes, or a definite refusal; not an overload. */
-const read = ({ status, headers }) => {
+const picture = async (event) => {
+  const image = new Image();
+  const { ed, pd, ad } = event;
+  image.src = url + '?' + new URLSearchParams({ ...event, ed: json(ed), pd: json(pd), ad: json(ad) });
+  return image.decode();
+};
+
+/** Whether the answer settles what was sent: yes, or a definite refusal; not an overload. */
+const post = async (body, tag) => {
+  const answer = await fetch(url, {
+    method: 'POST',
+    body,
+    keepalive: !failures,
+    credentials: 'include',
+    // Without domains the server names no origin: then only pages of its own may read the answer.
+    mode: CONFIG[tag]?.domains ? 'cors' : 'no-cors',
+  });
+  say(answer);
   // Withdrawn in the meantime: nothing is kept.
   if (denied()) return 1;
+  const { status, headers } = answer;
   const id = headers.get('pin-unauth');
   if (id != null) keep('pin_unauth', id, YEAR);
-  say(status, headers.get('retag-outcome'));
   if (status > 499 || status == 429) return later(headers.get('retry-after'));
   answered = 1;
   if (status < 400 && first != 1) keep('retag', 1, YEAR);
   return !(failures = blocked = 0);
 };
 
-const picture = (event) => {
-  const image = new Image();
-  const { ed, pd, ad } = event;
-  image.src = url + '?' + new URLSearchParams({ ...wire(event), ed: json(ed), pd: json(pd), ad: json(ad) });
-  return image.decode();
-};
-
-const post = async (body, tag) =>
-  read(
-    await fetch(url, {
-      method: 'POST',
-      body,
-      keepalive: !failures,
-      credentials: 'include',
-      // Without domains the server names no origin, so a page elsewhere may not read the answer.
-      mode: foreign && !CONFIG[tag]?.domains ? 'no-cors' : 'cors',
-    }),
-  );
-
 const beacon = (body) => attempt(() => nav.sendBeacon(url, body));
 
-/** What is known of the browser when events leave. */
-const browser = () => {
-  const cookies = jar();
+/** The shop's own staff: `?retag_ignore=1` once in a browser, `0` to count again; for a year after the last visit. */
+const ignore = (word) => {
+  if (word) keep('retag_ignore', word, word * YEAR);
+  if (word > 0) words.ours = false;
+};
+
+/** What is known of the browser when events leave, by its cookies. */
+const browser = (cookies) => {
   const found = clicks(cookies);
-  found.pin_unauth = recall('_pin_unauth', cookies);
+  found.pin_unauth = cookies._pin_unauth;
   // The first requests of a new browser, from any tab, share a word for a minute: the server makes them one visitor.
   // Then it is 1: a browser that has been answered has its id.
-  first = recall('_retag', cookies);
+  first = cookies._retag;
   if (!first) keep('retag', (first = own), 60);
-  if (first != 1) found.first = first;
+  found.first = first;
   return found;
 };
 
@@ -146,16 +148,20 @@ const free = () => {
 
 const send = async () => {
   const held = holding || busy || blocked > 4 || notBefore > Date.now();
-  const batch = seen() && (hiding || !held) ? next() : [];
+  const batch = hiding || !held ? next() : [];
   if (!batch[0]) return save();
-  const partner = browser();
+  const cookies = jar();
+  ignore(landing.retag_ignore || cookies._retag_ignore);
+  if (denied()) return forget(batch.slice(-1));
+  const partner = browser(cookies);
   batch.forEach((event) => {
     Object.assign(event.pd, partner);
+    event.sent = Date.now();
     if (said(true)) event.consent = 1;
   });
   save();
   away.push(...batch);
-  const body = json(batch.map(wire));
+  const body = json(batch);
   if (hiding && beacon(body)) {
     // Nobody hears how a beacon fares: unless all was well before, the next page sends again.
     if (answered && !failures && nav.onLine) settle(batch, 1);
@@ -163,14 +169,8 @@ const send = async () => {
   }
   busy = 1;
   setTimeout(free, 2e3);
-  let done;
-  try {
-    done = await (blocked > 1 ? Promise.all(batch.map(picture)) : post(body, batch[0].tid));
-  } catch (_) {
-    blocked++;
-    later();
-  }
-  settle(batch, done);
+  const sent = blocked > 1 ? Promise.all(batch.map(picture)) : post(body, batch[0].tid);
+  settle(batch, await sent.catch(() => void later(blocked++)));
   free();
 };
 
@@ -184,24 +184,23 @@ export const hide = () => {
   hiding = 0;
 };
 
-/** Try again at once: the connection or the page is back. */
+/** Try again at once, and look for what others have left: the connection or the page is back. */
 export const retry = () => {
-  failures = blocked = notBefore = 0;
+  busy = failures = blocked = notBefore = 0;
   away = [];
-  free();
+  adopt();
 };
 
-/** Drop what waits, delete what is ours, and tell the server to drop the browser's id. */
+/** Drop what waits, delete what is ours, and tell the server, for these tags, to drop the browser's id. */
 export const forget = (tags) => {
   const cookies = jar();
-  const pin_unauth = recall('_pin_unauth', cookies);
   owed = forgetAll(cookies) || owed;
   queue = [];
   saved((store, key) => delete store[key]);
   if (owed)
-    tags.forEach(({ id }) => {
-      const body = json({ tid: id, ...words.proof, consent: 0, pd: { pin_unauth } });
+    tags.forEach(({ tid }) => {
+      const body = json({ tid, ...words.proof, consent: 0, pd: { pin_unauth: cookies._pin_unauth } });
       owed = 0;
-      beacon(body) || post(body, id).catch(say);
+      beacon(body) || post(body, tid).catch(say);
     });
 };

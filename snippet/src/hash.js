@@ -10,11 +10,11 @@ const HEX = /^([a-f\d]{8}){4,8}$/;
 /** How many promises are waited for: events leave when all that was learnt is hashed, and modules have read the page. */
 export let holding = 0;
 
-/** Send what there is after a promise, or when this task is over. */
-export const hold = async (promise) => {
+/** Send what there is when something has been done, or when this task is over. */
+export const hold = async (run) => {
   holding++;
   try {
-    await promise;
+    await run?.();
   } catch (error) {
     say(error);
   }
@@ -25,13 +25,13 @@ export const hold = async (promise) => {
 /** A list of the digests of a value or of several, which fills while events are held. */
 export const digests = (given) => {
   const found = [];
-  const hash = async (text) => {
-    const bytes = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-    found.push([...new Uint8Array(bytes)].map((byte) => (byte + 256).toString(16).slice(1)).join(''));
-  };
   [].concat(given).forEach((value) => {
     const text = String(value).trim().toLowerCase();
-    HEX.test(text) ? found.push(text) : hold(hash(text));
+    if (HEX.test(text)) return found.push(text);
+    hold(async () => {
+      const bytes = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+      found.push([...new Uint8Array(bytes)].map((byte) => (byte + 256).toString(16).slice(1)).join(''));
+    });
   });
   return found;
 };

@@ -2,12 +2,12 @@
 // No `unload` and no `beforeunload`: they keep pages out of the back/forward cache.
 
 import { hide, retry } from './delivery.js';
-import { attempt, doc, on, win } from './safe.js';
-import { back, left, turn } from './tags.js';
+import { attempt, on, win } from './safe.js';
+import { left, page, turn } from './tags.js';
 
 // A router may call replaceState before pushState (https://github.com/vuejs/router/issues/1416) and `page` after:
 // look once, when the task is over.
-const soon = () => setTimeout(() => attempt(turn));
+const soon = () => setTimeout(attempt, 0, turn);
 
 const hidden = () => {
   left();
@@ -15,7 +15,7 @@ const hidden = () => {
 };
 
 export const watch = () => {
-  if (win.navigation) on(win.navigation, 'currententrychange', soon);
+  if (win.navigation) navigation.addEventListener('currententrychange', soon);
   else {
     ['pushState', 'replaceState'].forEach((name) => {
       const theirs = history[name];
@@ -24,11 +24,12 @@ export const watch = () => {
         return theirs.apply(history, given);
       };
     });
-    on(win, 'popstate', soon);
+    on('popstate', soon);
   }
-  on(win, 'pageshow', (event) => event.persisted && back());
-  on(doc, 'visibilitychange', () => (doc.hidden ? hidden() : retry()));
-  on(win, 'pagehide', hidden);
-  on(win, 'online', retry);
-  on(doc, 'prerenderingchange', retry);
+  // Back from the back/forward cache: it is counted again.
+  on('pageshow', (event) => event.persisted && page(0, 2));
+  on('visibilitychange', () => (document.hidden ? hidden() : retry()));
+  on('pagehide', hidden);
+  on('online', retry);
+  on('prerenderingchange', retry);
 };

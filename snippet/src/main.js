@@ -5,18 +5,11 @@
 import { call, decide } from './calls.js';
 import { words } from './consent.js';
 import { declare } from './declare.js';
+import { url } from './delivery.js';
 import { watch } from './life.js';
 import { attempt, win } from './safe.js';
-import { base, debugging, heard, landing, say } from './say.js';
-import { jar, keep, recall, YEAR } from './storage.js';
+import { debugging, heard, say } from './say.js';
 import { enrich, leave } from './tags.js';
-
-/** The shop's own staff: `?retag_ignore=1` once in a browser, `0` to count again; for a year after the last visit. */
-const ignored = () => {
-  const word = recall('_?retag_ignore', landing + ';' + jar());
-  if (word) keep('retag_ignore', word, YEAR);
-  if (+word) words.ours = false;
-};
 
 const begin = () => {
   const stub = win.pintrk;
@@ -31,12 +24,11 @@ const begin = () => {
   win.pintrk = pintrk;
   // A frozen global keeps the stub, and others have kept its queue.
   attempt(() => (waiting.push = push));
-  attempt(ignored);
-  MODULES.forEach((start) => attempt(() => start(api, CONFIG)));
+  MODULES?.forEach((start) => attempt(() => start(api, CONFIG)));
   [].slice.call(waiting).forEach(call);
   [watch, declare].forEach(attempt);
   // An import, since Trusted Types stop a script element.
-  if (debugging) import(base + CONFIG.debug).then((module) => module.start(api, CONFIG)).catch(say);
+  if (debugging) import(url + 'debug.js').then((module) => module.start(api, CONFIG)).catch(say);
 };
 
 attempt(begin);

@@ -2,7 +2,6 @@
 // storage throws on property access (https://github.com/segmentio/analytics.js/issues/478), globals are frozen.
 
 export const win = window;
-export const doc = document;
 export const nav = navigator;
 
 /** The result of `run`, or undefined when it throws. */
@@ -15,18 +14,15 @@ export const attempt = (run) => {
 /** JSON, also where Prototype.js before 1.7 gave arrays a `toJSON` that writes them as strings. */
 export const json = (value) => {
   const proto = Array.prototype;
-  const theirs = proto.toJSON;
-  try {
-    delete proto.toJSON;
-    return JSON.stringify(value);
-  } finally {
-    if (theirs) proto.toJSON = theirs;
-  }
+  const { toJSON } = proto;
+  delete proto.toJSON;
+  const text = attempt(() => JSON.stringify(value));
+  if (toJSON) proto.toJSON = toJSON;
+  return text;
 };
 
-/** 128 bits from the browser's generator: `Math.random` is stubbed on some pages. */
-export const random = () => crypto.getRandomValues(new Uint32Array(4)).join('');
+/** This page's 128 bits from the browser's generator: `Math.random` is stubbed on some pages. */
+export const random = attempt(() => crypto.getRandomValues(new Uint32Array(4)).join(''));
 
-/** Listen for an event; a listener that throws is ours to swallow. */
-export const on = (target, name, run) =>
-  attempt(() => target.addEventListener(name, (event) => attempt(() => run(event)), true));
+/** Listen for an event on its way down; a listener that throws is ours to swallow. */
+export const on = (name, run) => addEventListener(name, (event) => attempt(() => run(event)), true);

@@ -1,16 +1,21 @@
 // What the debug module tells (`?retag_debug=1`, `data-debug`), and what our own script element says.
 
-import { doc } from './safe.js';
+const script = document.currentScript;
 
-const script = doc.currentScript;
+/** The first value of each name in cookies or in a query, as far as it is plain. */
+export const pairs = (text = '') => {
+  const found = {};
+  text.replace(/(\w+)=([\w.~%+:=-]+)/g, (_, name, value) => (found[name] ??= value));
+  return found;
+};
 
 /** The query that the page was opened with. */
-export const landing = location.search;
+export const landing = pairs(location.search);
 
 /** The data attributes of our script element. */
-export const data = script?.dataset || {};
+export const data = { ...script?.dataset };
 
-export const debugging = 'debug' in data || /retag_debug=1/.test(landing);
+export const debugging = 'debug' in data || landing.retag_debug == 1;
 
 /** What there is to tell; the module, which comes later, explains it in the console. */
 export const heard = [];

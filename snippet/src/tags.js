@@ -4,10 +4,10 @@ import { scrub } from './address.js';
 import { denied } from './consent.js';
 import { enqueue } from './delivery.js';
 import { digests, hold } from './hash.js';
-import { attempt, doc, json, nav, random, win } from './safe.js';
+import { attempt, json, nav, random, win } from './safe.js';
 import { say } from './say.js';
 
-/** Loaded tags: `{id, partner, page}`; `page` is the address that was last counted. */
+/** Loaded tags: `{tid, pd, page}`: id and partner data, as in their events, and the address that was last counted. */
 export const tags = [];
 
 /** What modules may add to an event: functions of it, whose promises it waits for. */
@@ -20,7 +20,8 @@ export const leave = [];
 const address = () => location.href.split(CONFIG.hash ? ' ' : '#')[0];
 
 let here = address();
-let referrer = doc.referrer;
+let referrer = document.referrer;
+let told = 0;
 
 // No viewport here: a module sends it, where that forces no layout.
 const automatic = () => ({
@@ -34,31 +35,29 @@ const automatic = () => ({
   ...nav.userAgentData?.toJSON(),
 });
 
-const report = (tag, name, given) => {
-  // As it is now: the page may change its objects, and what is no JSON is refused here.
-  const ed = JSON.parse(json({ ...given }));
-  ed.event_id ||= ed.eventID || ed.eid || random();
-  const event = { tid: tag.id, event: name, ed, pd: { ...tag.partner }, ad: automatic(), ts: Date.now() };
-  enrich.forEach((add) => hold(attempt(() => add(event))));
-  say(event);
-  enqueue(event);
-};
-
 /** Send an event to some of the tags; returns why it could not be, or nothing. */
 const tell = (some, name, given) => {
   if (!tags[0]) return 'no tag';
   if (denied()) return 'denied';
-  some.forEach((tag) => report(tag, name, given));
+  some.forEach((tag) => {
+    // As it is now: the page may change its objects, and what is no JSON is refused here.
+    const ed = JSON.parse(json({ ...given }));
+    ed.event_id ||= ed.eventID || ed.eid || random + told++;
+    const event = { tid: tag.tid, event: name, ed, pd: { ...tag.pd }, ad: automatic(), ts: Date.now() };
+    enrich.forEach((add) => hold(() => add(event)));
+    say(event);
+    enqueue(event);
+  });
 };
 
 /** Send an event to every tag; returns why it could not be, or nothing. */
 export const track = (name, given) => (name ? tell(tags, name + '', given) : 'no name');
 
-/** Count the page, once for an address; `again` for the tags that have counted one. */
+/** Count the page, once for an address; `again` for the tags that have counted one, 2 though it is the same. */
 export const page = (given, again) => {
   const now = address();
   return tell(
-    tags.filter((tag) => tag.page !== now && (!again || tag.page) && (tag.page = now)),
+    tags.filter((tag) => (tag.page != now || again > 1) && (!(again > 0) || tag.page) && (tag.page = now)),
     'init',
     given,
   );
@@ -76,15 +75,9 @@ export const turn = () => {
 
 export const left = () => leave.forEach(attempt);
 
-/** The page came back from the back/forward cache: it is counted again. */
-export const back = () => {
-  tags.forEach((tag) => (tag.page &&= '-'));
-  page(0, 1);
-};
-
 /** Partner data for later events; an empty value clears. */
 export const set = (tag, given) =>
   Object.entries({ ...given }).forEach(([key, value]) => {
-    if (value == null || value === '') delete tag.partner[key];
-    else tag.partner[key] = /^(em|external_id)$/.test(key) ? digests(value) : value;
+    if ((value ?? '') === '') delete tag.pd[key];
+    else tag.pd[key] = /^(em|external_id)$/.test(key) ? digests(value) : value;
   });

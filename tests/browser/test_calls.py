@@ -172,6 +172,25 @@ def test_a_callback_that_throws_is_its_own_affair(stage):
     stage.until("lead", "init")
 
 
+def test_a_page_with_a_callback_is_counted(stage):
+    """It hears that the call was made."""
+    stage.show(calls="pintrk('load', TAG); pintrk('page', {}, (...all) => (window.heard = all));")
+    stage.until("init")
+    assert stage.context.pages[0].evaluate("heard") == [True, None]
+
+
+def test_only_listed_parameters_leave_the_page(stage):
+    """Whatever case their names are in; a second question mark is no way around the list."""
+    posted = []
+    stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
+    query = "?Q=boots&token=s3cret&utm_source=mail&x=a?password=s3cret&page=ann@mail.example#q=s3cret"
+    stage.show(calls="pintrk('load', TAG); pintrk('page');", query=query)
+    stage.until("init")
+    loc = json.loads(posted[0])[0]["ad"]["loc"]
+    assert loc.partition("?")[2] == "Q=boots&utm_source=mail&page=[email]"
+    assert "s3cret" not in posted[0]
+
+
 def test_what_is_sent_of_the_browser(stage):
     """Address, referrer, screen, language, user-agent hints, times and an id of its own for each event."""
     posted = []

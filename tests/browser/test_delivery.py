@@ -164,6 +164,24 @@ def test_the_first_event_does_not_wait_for_storage(stage):
     stage.waiting.clear()
 
 
+def test_a_tab_in_the_background_takes_nothing_over(stage):
+    """It may be closed unseen: what others have left stays in storage until it is looked at."""
+    page = stage.show(calls=VIEW)
+    stage.until("init")
+    page.route("**/v3/", lambda route: route.abort())
+    page.evaluate("navigator.sendBeacon = () => false; pintrk('track', 'lead')")
+    stage.wait(lambda: not stage.waiting)
+    page.goto("about:blank")
+    page.unroute("**/v3/")
+    page.add_init_script(HIDDEN)
+    stage.show(calls="pintrk('load', TAG);", page=page)
+    stage.settle(600)
+    assert page.evaluate("Object.keys(localStorage).filter(key => key.startsWith('_retag:')).length") == 1
+    assert stage.names() == ["init"]
+    page.evaluate("reveal()")
+    stage.until("init", "lead")
+
+
 def test_two_tabs_of_a_new_browser_opened_at_once_are_one_visitor(stage):
     """Both send before either has been answered."""
     held = []

@@ -35,6 +35,8 @@ SWITCHED = ("title", "hash", "viewport")
 """Modules that an option of their name switches on."""
 OPTIONS = ("hash", "google", "vendor")
 """File-wide options: count hash routes, follow Google's consent mode, the IAB vendor id."""
+HINT = "//# allFunctionsCalledOnLoad"
+"""Chromium then compiles all of it off the main thread: https://v8.dev/blog/explicit-compile-hints"""
 HOUR = "public, max-age=3600, stale-while-revalidate=86400"
 FOREVER = "public, max-age=31536000, immutable"
 READY = 8
@@ -68,16 +70,16 @@ def built(name: str) -> str:
 
 
 def params(tags: Iterable[Tag]) -> str:
-    """The query parameters that may leave a page, as a pattern."""
+    """The query parameters that may leave a page: ` q page utm `, the last for all that begin so."""
     own = {name for tag in tags for name in tag.params if re.fullmatch(r"[\w-]+", name)}
     # The click id is in the landing page's address; the server reads it there and does not store it there.
-    listed = {name for name in scrub.PARAMS | own | {"epik"} if not name.startswith("utm_")}
-    return "|".join(["utm_[a-z_]+", *sorted(listed)])
+    listed = {re.sub("^utm_.*", "utm", name) for name in scrub.PARAMS | own | {"epik"}}
+    return " ".join(["", *sorted(listed), ""])
 
 
-def configuration(tags: Mapping[int, Tag], debug: str, word: str) -> dict[str, Any]:
+def configuration(tags: Mapping[int, Tag], word: str) -> dict[str, Any]:
     """What is baked in: file-wide options, and for each tag what differs from the default."""
-    found: dict[str, Any] = {"params": params(tags.values()), "debug": debug}
+    found: dict[str, Any] = {"params": params(tags.values())}
     if word:
         found["name"] = word
     for number, tag in sorted(tags.items()):
@@ -90,13 +92,14 @@ def configuration(tags: Mapping[int, Tag], debug: str, word: str) -> dict[str, A
     return found
 
 
-def compose(tags: Mapping[int, Tag], debug: str, word: str = "") -> bytes:
-    """`(core)(CONFIG,[MODULE,…]);` for these tags."""
+def compose(tags: Mapping[int, Tag], word: str = "") -> bytes:
+    """`(core)(CONFIG,[MODULE,…])` for these tags, under HINT; without the list where there is none."""
     wanted = {name for tag in tags.values() for name in tag.script.get("modules", ())}
     wanted |= {name for tag in tags.values() for name in SWITCHED if tag.script.get(name)}
     modules = ",".join(built(name) for name in (*MODULES, *SWITCHED) if name in wanted)
-    config = msgspec.json.encode(configuration(tags, debug, word)).decode().replace("<", "\\u003c")
-    return f"{built('core')}({config},[{modules}]);\n".encode()
+    config = msgspec.json.encode(configuration(tags, word)).decode().replace("<", "\\u003c")
+    config = re.sub('"([a-z]+)":', r"\1:", config)
+    return f"{HINT}\n{built('core')}({config}{modules and f',[{modules}]'})".encode()
 
 
 class TagFile:
@@ -107,21 +110,21 @@ class TagFile:
         self.debug = Version.of(built("debug").encode() + b"\n")
         self.tags: Mapping[int, Tag] | None = None
         self.current = self.debug
-        self.ready = {self.debug.name: self.debug}
+        self.ready: dict[str, Version] = {}
         self.kept: Mapping[str, bytes] = {}
         """What was current before, by name: pages that name it keep their script (store.tag_files)."""
 
     def version(self, tags: Mapping[int, Tag]) -> Version:
         """The file for these tags; the door's mapping is replaced, never changed."""
         if tags is not self.tags:
-            self.current = self._prepare(compose(tags, self.debug.path(self.word), self.word))
+            self.current = self._prepare(compose(tags, self.word))
             self.tags = tags
         return self.current
 
     def _prepare(self, plain: bytes) -> Version:
         version = Version.of(plain)
         while len(self.ready) >= READY:
-            del self.ready[next(name for name in self.ready if name != self.debug.name)]
+            del self.ready[next(iter(self.ready))]
         self.ready[version.name] = version
         return version
 
@@ -137,6 +140,9 @@ class TagFile:
 
     async def latest(self, request: Request) -> Response:
         return answer(request, self.version(request.app.state.door.tags), HOUR)
+
+    async def explained(self, request: Request) -> Response:
+        return answer(request, self.debug, HOUR)
 
     async def immutable(self, request: Request) -> Response:
         self.version(request.app.state.door.tags)
@@ -178,5 +184,7 @@ def routes(tag: TagFile) -> list[Route]:
     folders = ["/t", *([f"/{tag.word}"] if tag.word else [])]
     return [
         *(Route(path, tag.latest) for path in latest),
+        # Beside the beacon, as every served script knows it; one for all versions, since only people read it.
+        Route(f"/{tag.word or 'v3'}/debug.js", tag.explained),
         *(Route(f"{folder}/{{name}}.js", tag.immutable) for folder in folders),
     ]

@@ -13,9 +13,10 @@ const STATUSES = {
 };
 
 const explain = (say, [first, ...rest]) => {
+  if (first instanceof Response)
+    return say('answer', first.status, first.headers.get('retag-outcome') || '', STATUSES[first.status] || '');
   if (first instanceof Error) return say('no answer:', first.message, '- sent again later, or hashing needs https');
   if (typeof first == 'object') return say('event', first.event, 'for tag', first.tid, first);
-  if (typeof first == 'number') return say('answer', first, rest[0] || '', STATUSES[first] || '');
   say(`pintrk('${first}')`, rest[0] ? REASONS[rest[0]] || rest[0] : 'done');
 };
 

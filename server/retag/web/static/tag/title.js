@@ -1,1 +1,1 @@
-t=>{t.enrich.push(t=>{t.ad.title=document.title})}
+e=>{e.e.push(e=>{e.ad.title=document.title})}
