@@ -23,8 +23,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from retag import fold
+from retag.clock import time_ms
 from retag.events import Event
-from retag.journal import Journal, time_ms
+from retag.journal import Journal
 from retag.store import builds, log, sqlite
 from retag.store.engine import SqliteStore
 from retag.upkeep import Upkeep

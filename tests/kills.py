@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from beds import ACCOUNT, event
 from retag import fold
-from retag.journal import Journal, time_ms
+from retag.clock import time_ms
+from retag.journal import Journal
 from retag.store.engine import SqliteStore
 from retag.upkeep import Upkeep
 

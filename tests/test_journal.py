@@ -9,7 +9,8 @@ import time
 import pytest
 
 from beds import ACCOUNT, NOW, Bed, event, visitor
-from retag import errors, journal, upkeep
+from retag import errors, upkeep
+from retag.journal import Journal
 from retag.store import engine, sqlite, wal
 from retag.store.engine import SqliteStore
 
@@ -17,7 +18,7 @@ from retag.store.engine import SqliteStore
 @contextlib.asynccontextmanager
 async def running(path, **options):
     """A started journal on the file, with an account; closed at the end."""
-    one = journal.Journal(SqliteStore(path), now=lambda: NOW, **options)
+    one = Journal(SqliteStore(path), now=lambda: NOW, **options)
     one.start()
     try:
         await one.write(lambda cn: cn.execute("INSERT OR IGNORE INTO account VALUES (?, 'S', 0)", (ACCOUNT,)))
@@ -108,14 +109,14 @@ async def test_what_is_handed_over_while_it_closes_is_stored(tmp_path):
     """The writer has found nothing to do; before it looks whether to end, an event and the end arrive."""
     async with running(tmp_path / "a.db") as one:
         looked, go_on = threading.Event(), threading.Event()
-        inner = one._fold_due
+        inner = one._writer._fold_due
 
         def late():
             looked.set()
             return inner() or (go_on.wait(30) and False)
 
-        one._fold_due = late
-        one._bell.set()
+        one._writer._fold_due = late
+        one._writer._bell.set()
         await asyncio.to_thread(looked.wait, 30)
         waiting = asyncio.ensure_future(one.append([event(event_id="late")]))
         await asyncio.sleep(0)
@@ -141,8 +142,8 @@ async def test_what_was_acknowledged_is_counted_when_it_is_settled(tmp_path, mon
     """The file knows before the loop is told: whoever asks for the figures waits for both."""
     told = []
     async with running(tmp_path / "a.db", on_folded=lambda folded: told.append(folded.events)) as one:
-        learn = one._pace.folded
-        monkeypatch.setattr(one._pace, "folded", lambda *took: (time.sleep(0.1), learn(*took)))
+        learn = one._writer._pace.folded
+        monkeypatch.setattr(one._writer._pace, "folded", lambda *took: (time.sleep(0.1), learn(*took)))
         await one.append([event(event_id="1")])
         await one.settled(30)
         assert sum(told) == 1
@@ -340,7 +341,7 @@ async def test_erasure_waits_for_a_reader_and_then_wipes(tmp_path):
 
 async def test_close_does_not_wait_for_a_long_fold(tmp_path, monkeypatch):
     """After an import the rest is folded at the next start; no event is lost by that."""
-    monkeypatch.setattr(journal, "CLOSE_S", 0.0)
+    monkeypatch.setattr("retag.writer.CLOSE_S", 0.0)
     async with running(tmp_path / "a.db") as one:
         await one.append([event(event_id=str(n)) for n in range(100)])
     assert stored(tmp_path / "a.db", "SELECT count(*) FROM log") == [100]

@@ -19,8 +19,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from retag import errors
+from retag.clock import time_ms
 from retag.ingest import Door
-from retag.journal import Journal, time_ms
+from retag.journal import Journal
 from retag.keyring import Keyring
 from retag.screen import Policy, Tag
 from retag.server_side import nowhere

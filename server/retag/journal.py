@@ -1,74 +1,30 @@
-"""The journal: group commit. A bounded queue, and one writer thread that owns the only read-write connection.
+"""The journal: group commit. What the loop hands over is on disk when it is told so.
 
-A batch is whatever has arrived since the last commit, in whole turns of the event loop: what came in
-together is committed together. Nobody is told "stored" before the transaction that holds their events is on
-disk. Between batches the same thread folds, and runs one write job (an API write, a slice of upkeep): appends
-first, then what is due, a few milliseconds at a time.
+What came in one turn of the event loop is handed to the writer together, and committed together.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import os
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import msgspec
-
 from retag import errors
+from retag.clock import time_ms
 from retag.events import Event
-from retag.pace import QUIET_S, Pace, Waits
+from retag.pace import Waits
 from retag.store.protocol import Folded, Store
+from retag.writer import Done, Job, Submission, Writer, exit_now
 
 T = TypeVar("T")
-Done = Callable[[BaseException | None], None]
-log = logging.getLogger("retag.journal")
 
-MOST_IN_BATCH = 4096
 MOST_JOBS = 1000
-BACK_OFF_S = 0.25
 LOOK_S = 0.01
-CLOSE_S = 5.0
-"""Folding goes on for so long at the end; what is left is folded at the next start."""
-EXIT_CODE = 74
-"""EX_IOERR: the supervisor starts the process again, and SQLite recovers from what is on disk."""
-
-
-def time_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def exit_now(error: BaseException) -> None:
-    """After a failed write or fsync the kernel's cache can no longer be trusted, so no clean-up either."""
-    log.critical("the disk failed (%s): exiting, to recover from what is on it", error)
-    os._exit(EXIT_CODE)
-
-
-class Submission(msgspec.Struct, gc=False):
-    """Events of one request, that stand or fall together; `done(error)` is called once on the loop."""
-
-    events: Sequence[Event]
-    apart: Sequence[Event]
-    done: Done
-    at: float
-    error: BaseException | None = None
-
-
-class Job(msgspec.Struct):
-    """A write job; `done(result, error)` is called once on the loop."""
-
-    run: Callable[[Any], Any]
-    done: Callable[[Any, BaseException | None], None]
-    durable: bool
 
 
 class Journal:
-    """The queue, the writer thread, and what is wrong with them."""
+    """The queue in front of the writer: bounded, and closed when the writer has failed."""
 
     def __init__(
         self,
@@ -82,49 +38,43 @@ class Journal:
     ) -> None:
         self.store = store
         self.limit = limit
-        self.waits = Waits()
-        """From an event's coming to its commit, s: the oldest of each batch."""
-        self.stumble: tuple[float, str] | None = None
-        """When the latest batch could not be stored, on the monotonic clock, and why; None when it was."""
-        self._in_hand: float | None = None
-        self._failed: str | None = None
-        self._on_folded = on_folded
-        self._on_fatal = on_fatal
-        self._now = now
-        self._pace = Pace(slice_ms)
+        self._writer = Writer(store, on_folded, on_fatal, now, slice_ms)
         self._turn: list[Submission] = []
-        self._queue: deque[Submission] = deque()
-        self._jobs: deque[Job] = deque()
         self._depth = 0
-        self._taken = 0
-        self._folds = self._told = 0
-        self._bell = threading.Event()
-        self._asleep = False
         self._closing = False
-        self._sick = False
-        self._heard = 0.0
-        self._last_fold = float("inf")
-        self._thread = threading.Thread(target=self._run, name="retag-writer", daemon=True)
 
     def start(self) -> None:
         """Open the store and start the writer. Call it in the loop; raises store.sqlite.Unusable."""
         self._loop = asyncio.get_running_loop()
-        self.store.open()
-        self._thread.start()
+        self._writer.start()
 
     @property
     def failed(self) -> str | None:
         """Why nothing is accepted any more; None while all is well."""
-        return self._failed or (f"the file is damaged: {self.store.unsound}" if self.store.unsound else None)
+        return self._writer.failed
 
-    # From the loop.
+    @property
+    def stumble(self) -> tuple[float, str] | None:
+        """When the latest batch could not be stored, on the monotonic clock, and why; None when it was."""
+        return self._writer.stumble
+
+    @property
+    def waits(self) -> Waits:
+        """From an event's coming to its commit, s: the oldest of each batch."""
+        return self._writer.waits
+
+    @property
+    def depth(self) -> int:
+        """Events handed over and not committed yet."""
+        return self._depth - self._writer.taken
 
     def append_nowait(self, events: Sequence[Event], apart: Sequence[Event], done: Done) -> None:
         """Queue events; `done(None)` follows on the loop when they are on disk, else `done(error)`.
 
         A full or failed journal calls `done(errors.Overloaded)` at once and stores nothing.
         """
-        if self.failed or self._closing or self._depth - self._taken >= self.limit:
+        writer = self._writer
+        if writer.failed or self._closing or self._depth - writer.taken >= self.limit:
             done(errors.Overloaded())
             return
         self._depth += len(events) + len(apart)
@@ -139,9 +89,8 @@ class Journal:
         next has been read.
         """
         turn, self._turn = self._turn, []
-        self._queue.extend(turn)
-        if self._asleep:
-            self._bell.set()
+        self._writer.queue.extend(turn)
+        self._writer.ring()
 
     async def append(self, events: Sequence[Event], apart: Sequence[Event] = ()) -> None:
         """Return when the events are on disk. Raises Overloaded, or Poison for a row the store refuses."""
@@ -160,7 +109,7 @@ class Journal:
         It holds the door up while it runs: keep it to a few milliseconds. Without `durable`, power loss may
         take it back (a crash of the process never does): for what can be done again.
         """
-        if self.failed or self._closing or len(self._jobs) >= MOST_JOBS:
+        if self.failed or self._closing or len(self._writer.jobs) >= MOST_JOBS:
             raise errors.Overloaded
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
@@ -168,9 +117,8 @@ class Journal:
             if not waiter.done():
                 waiter.set_exception(error) if error else waiter.set_result(result)
 
-        self._jobs.append(Job(job, done, durable))
-        if self._asleep:
-            self._bell.set()
+        self._writer.jobs.append(Job(job, done, durable))
+        self._writer.ring()
         return await waiter
 
     async def settled(self, seconds: float) -> None:
@@ -179,179 +127,21 @@ class Journal:
         while time.monotonic() < asked + seconds:
             waiting, since = self.store.waiting()
             if folds is None and (not waiting or since > asked):
-                folds = self._folds
-            if folds is not None and self._told >= folds:
+                folds = self._writer.folds
+            if folds is not None and self._writer.told >= folds:
                 return
             await asyncio.sleep(LOOK_S)
 
     def lag(self) -> tuple[int, int, int]:
         """`(age of the oldest uncommitted event ms, of the oldest unfolded ms, events queued)`."""
-        oldest = self._in_hand
-        if oldest is None:
-            with contextlib.suppress(IndexError):
-                oldest = self._queue[0].at
+        oldest = self._writer.oldest()
         uncommitted = 0 if oldest is None else int((time.monotonic() - oldest) * 1000)
         waiting, since = self.store.waiting()
         unfolded = int((time.monotonic() - since) * 1000) if waiting else 0
-        return uncommitted, unfolded, self._depth - self._taken
+        return uncommitted, unfolded, self.depth
 
     async def close(self) -> None:
         """Refuse more, finish what is queued, fold, and close the store."""
         self._hand_over()
         self._closing = True
-        self._last_fold = time.monotonic() + CLOSE_S
-        self._bell.set()
-        if self._thread.ident is not None:
-            await asyncio.to_thread(self._thread.join)
-
-    # On the writer thread.
-
-    def _run(self) -> None:
-        while True:
-            busy = self._commit_waiting()
-            busy |= self._fold_due()
-            busy |= self._run_job()
-            if not busy and self._closing and not self._queue and not self._jobs:  # nothing comes any more
-                break
-            self._guard(self.store.checkpoint, not busy)
-            if not busy:
-                self._sleep()
-        self._guard(self.store.close)
-
-    def _sleep(self) -> None:
-        self._asleep = True
-        if not self._queue and not self._jobs and not self._closing:
-            self._bell.wait(self._pace.nap(*self.store.waiting()))
-        self._asleep = False
-        self._bell.clear()
-
-    def _commit_waiting(self) -> bool:
-        batch, size = [], 0
-        while self._queue and size < MOST_IN_BATCH:
-            one = self._queue.popleft()
-            batch.append(one)
-            size += len(one.events) + len(one.apart)
-        if not batch:
-            return False
-        self._heard = time.monotonic()
-        self._in_hand = batch[0].at
-        if self.failed:
-            for one in batch:
-                one.error = errors.Overloaded()
-        else:
-            self._commit(batch)
-        self._in_hand = None
-        self._taken += size
-        self._tell(self._settle, batch)
-        return True
-
-    def _commit(self, batch: list[Submission]) -> None:
-        events = [event for one in batch for event in one.events]
-        apart = [event for one in batch for event in one.apart]
-        try:
-            self.store.append(events, apart)
-            self.stumble = None
-            self.waits.note(time.monotonic() - batch[0].at)
-        except Exception as error:
-            if not self.store.is_poison(error):
-                self._refuse(batch, error)
-            elif len(batch) == 1:
-                log.error("a row was refused: %s", type(error).__name__)
-                batch[0].error = errors.Poison("The event holds a value that cannot be stored.")
-            else:
-                half = len(batch) // 2
-                self._commit(batch[:half])
-                self._commit(batch[half:])
-
-    def _refuse(self, batch: list[Submission], error: BaseException) -> None:
-        log.error("a batch of %d was not stored: %s", len(batch), error)
-        self.stumble = time.monotonic(), str(error)
-        for one in batch:
-            one.error = errors.Overloaded()
-        self._check_fatal(error)
-
-    def _check_fatal(self, error: BaseException) -> None:
-        if self.store.is_fatal(error):
-            self._failed = f"the disk failed: {error}"
-            self._on_fatal(error)
-
-    @staticmethod
-    def _settle(batch: list[Submission]) -> None:
-        for one in batch:
-            try:
-                one.done(one.error)
-            except Exception:
-                log.exception("an answer was not given")
-
-    def _fold_due(self) -> bool:
-        waiting, since = self.store.waiting()
-        if self.failed or not self._pace.due(waiting, since, self._closing):
-            return False
-        if time.monotonic() > self._last_fold:
-            return False
-        most = 1 if self._sick else self._pace.most(since, time.monotonic() - self._heard > QUIET_S)
-        started = time.perf_counter()
-        self._folds += 1
-        try:
-            folded = self._fold(most)
-        except Exception as error:
-            self._folds -= 1
-            return self._fold_failed(error)
-        self._sick = False
-        self._pace.folded(folded.events, time.perf_counter() - started)
-        self._tell(self._tell_folded, folded)
-        return True
-
-    def _tell_folded(self, folded: Folded) -> None:
-        self._told += 1
-        if self._on_folded is not None:
-            self._on_folded(folded)
-
-    def _fold(self, most: int) -> Folded:
-        """A slice. An event that breaks even alone is settled without rules: it must not stop the rest."""
-        try:
-            return self.store.fold(self._now(), most)
-        except Exception as error:
-            if most > 1 or not self.store.is_poison(error):
-                raise
-            log.exception("an event was folded without its rules")
-            return self.store.fold(self._now(), 1, bare=True)
-
-    def _fold_failed(self, error: BaseException) -> bool:
-        """Go on event by event, unless the disk failed; a full disk is tried again after a while."""
-        self._check_fatal(error)
-        if self.failed or self._closing:
-            return False
-        log.error("a slice was not folded: %r", error)
-        self._sick = True
-        if not self._queue and not self.store.is_poison(error):
-            self._bell.wait(BACK_OFF_S)
-        return True
-
-    def _run_job(self) -> bool:
-        if not self._jobs:
-            return False
-        job = self._jobs.popleft()
-        result: Any = None
-        error: BaseException | None = None
-        try:
-            if self.failed:
-                raise errors.Overloaded
-            result = self.store.write(job.run, job.durable)
-        except Exception as caught:
-            error = caught
-            self._check_fatal(caught)
-        self._tell(job.done, result, error)
-        return True
-
-    def _guard(self, step: Callable[..., None], *given: bool) -> None:
-        try:
-            step(*given)
-        except Exception as error:
-            log.exception("upkeep of the file failed")
-            self._check_fatal(error)
-
-    def _tell(self, callback: Callable[..., object], *args: object) -> None:
-        # The loop is closed only when the process gives up on a clean end.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(callback, *args)
+        await self._writer.close()

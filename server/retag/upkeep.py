@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from retag.journal import Journal, time_ms
+from retag.clock import time_ms
+from retag.journal import Journal
 from retag.store import builds, hooks, purging, schedules
 from retag.store.erasing import erase, opt_in, opt_out, share, withhold
 from retag.store.remembered import Place
