@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retag.likeness import ExtraMissing, load
-from retag.store import alike, sqlite, trails
+from retag.store import alike, seeds, sqlite, trails
 from retag.store.erasing import erase
 from retag.windows import DAY, EVER
 
@@ -223,6 +223,15 @@ def test_what_puts_people_out_of_the_seed_gives_it_away_too(cn):
     """An event that excludes from the seed says who is not in it, so it is no feature."""
     shop(cn)
     seed, _ = audience(cn, "VISITOR", {"any": [{"event": "signup"}], "none": [BUYERS]}, range(100, 200))
+    report = alike.refit(path(cn), task(seed), NOW)
+    assert not any("checkout" in one or "bought" in one for one in report.features)
+
+
+def test_what_makes_the_seed_of_a_seed_gives_it_away_too(cn):
+    """No member of an act-alike of buyers has bought, by its making: that says nothing of how they act."""
+    buyers = shop(cn)
+    seed, _ = audience(cn, "ACTALIKE", {"seed_id": [str(buyers)]}, range(100, 200))
+    assert [one.names for one in seeds.find(cn, 1, [seed], NOW).clauses] == [frozenset({"checkout"})]
     report = alike.refit(path(cn), task(seed), NOW)
     assert not any("checkout" in one or "bought" in one for one in report.features)
 

@@ -19,7 +19,8 @@ ALIVE = 180 * DAY
 
 
 class Seed(msgspec.Struct, frozen=True):
-    """Who is in any of the seeds, the clauses by which events make them so, and the seeds that are gone."""
+    """Who is in any of the seeds, the clauses by which events put them in or out, and the seeds that are
+    gone."""
 
     members: set[bytes]
     clauses: list[Clause]
@@ -60,16 +61,24 @@ def find(cn: sqlite3.Connection, account: int, seeds: Sequence[int], now: int) -
     """The seed that these audiences of the account are together, now."""
     found = Seed(set(), [], [])
     for audience in seeds:
-        sql = "SELECT build, type, rule FROM audience WHERE id = ? AND account = ? AND removed IS NULL"
+        sql = "SELECT build FROM audience WHERE id = ? AND account = ? AND removed IS NULL"
         row = cn.execute(sql, (audience, account)).fetchone()
         if row is None:
             found.removed.append(audience)
             continue
         sql = "SELECT visitor FROM member WHERE build = ? AND opens <= ? AND closes > ?"
         found.members.update(one[0] for one in cn.execute(sql, (row[0], now, now)).fetchall())
-        rule = parse(row[1], json.loads(row[2]))
-        found.clauses.extend(one for one in rule.clauses if one.names or one.checks)
+        found.clauses.extend(_defining(cn, audience))
     return found
+
+
+def _defining(cn: sqlite3.Connection, seed: int) -> list[Clause]:
+    """The clauses about events by which one is in the seed or not. An act-alike is made of those who are
+    not in its own seeds, so what makes these puts people out of it."""
+    sql = "SELECT type, rule FROM audience WHERE id = ?"
+    rows = [cn.execute(sql, (source,)).fetchone() for source in sorted(_sources(cn, seed))]
+    rules = [parse(kind, json.loads(rule)) for kind, rule in filter(None, rows)]
+    return [one for rule in rules for one in rule.clauses if one.names or one.checks]
 
 
 def gather(
