@@ -235,6 +235,19 @@ async def test_lift_of_nothing_is_said_in_words(tmp_path):
             await shop.ask("GET", f"/audiences/{made}/lift?days={days}", 400)
 
 
+async def test_lift_of_an_event_in_any_spelling_or_in_none(tmp_path):
+    """A name is read as the door reads it; one that no event can have is refused."""
+    async with running(tmp_path) as shop:
+        made = (await shop.audience({"event": "pagevisit"}))["id"]
+        for spelling in ("AddToCart", "add_to_cart", "ADD-TO-CART", "%20addtocart%20"):
+            found = await shop.ask("GET", f"/audiences/{made}/lift?event={spelling}")
+            assert found["event"] == "addtocart"
+        for address in (f"/audiences/{made}/lift", "/engagement_lift"):
+            for name in ("%20", "%00", "%F0%9F%9B%92", "a;b", "x" * 101):
+                refused = await shop.ask("GET", f"{address}?event={name}", 400)
+                assert refused["message"].startswith("event: must be a name of 1 to 100")
+
+
 async def test_lift_of_an_act_alike_needs_a_past(tmp_path):
     """It was made just now, so who was in it a month ago is not known: 409, and what to do."""
     async with running(tmp_path) as shop:

@@ -75,6 +75,23 @@ def test_small_numbers_are_called_small():
     assert lift([(Group(50, 3), Group(1000, 10))]).words().startswith("Too few to say")
 
 
+def test_an_unknown_past_is_told_from_one_without_members():
+    """Where nothing had been received, others are as unknown as members, and an import does not help."""
+    assert "imported past" in lift([]).words()
+    assert "imported past" not in lift([(Group(0, 0), Group(9, 9))]).words()
+
+
+def test_matched_with_those_who_did_nothing_is_not_unmatched():
+    """Members who have others as active as they are, of whom none acted, are not said to have none."""
+    nobody_acted = lift([(Group(50, 20), Group(50, 0)), (Group(0, 0), Group(50, 20))])
+    assert (nobody_acted.matched.value, nobody_acted.matched_members) == (None, 50)
+    assert "too few acted" in nobody_acted.words()
+    assert (
+        "None of them could be matched"
+        in lift([(Group(50, 20), Group(0, 0)), (Group(0, 0), Group(50, 20))]).words()
+    )
+
+
 def test_revenue_has_an_interval():
     """A planted difference of 2 per visitor lies inside its interval in about 95 % of draws."""
     rng = random.Random(22)
@@ -87,6 +104,14 @@ def test_revenue_has_an_interval():
         _, low, high = difference(*groups)
         held += low <= 2 <= high
     assert 0.92 <= held / 400 <= 0.98
+
+
+def test_revenue_of_one_or_none_is_not_certain():
+    """No figure beside nobody, no interval around one visitor: one has no spread."""
+    many = Group(100, 50, 500.0, 9000.0)
+    assert difference(many, Group(0, 0)) == difference(Group(0, 0), many) == (None, None, None)
+    assert difference(Group(1, 1, 8.0, 64.0), many) == (3.0, None, None)
+    assert None not in difference(Group(2, 1, 8.0, 64.0), many)
 
 
 def test_strata_have_sharp_edges():

@@ -96,6 +96,11 @@ class Lift(msgspec.Struct, frozen=True):
 
     def words(self) -> str:
         """The finding for a reader who knows no statistics."""
+        if not self.members.size and not self.others.size:
+            return (
+                "Nobody was a member at that moment, nor was anybody else known: what was received since, an"
+                " imported past too, says nothing of who was in. Ask for fewer days, or again in some days."
+            )
         if not self.members.size:
             return "Nobody was a member at that moment, so there is nothing to compare. Ask for fewer days."
         if not self.others.size:
@@ -107,8 +112,10 @@ class Lift(msgspec.Struct, frozen=True):
             )
         raw, matched = self.raw, self.matched
         said = f"Members were {_times(raw)} as likely to act as other visitors{_chance(raw)}."
-        if matched.value is None:
+        if not self.matched_members:
             return said + " None of them could be matched with visitors as active as they are."
+        if matched.value is None:
+            return said + " Among visitors just as recent and active too few acted to compare them."
         return f"{said} Beside visitors just as recent and active: {_times(matched)}{_chance(matched)}."
 
 
@@ -152,12 +159,18 @@ def matched(strata: Iterable[tuple[Group, Group]]) -> Ratio:
     return Ratio(value, value * math.exp(-error), value * math.exp(error))
 
 
-def difference(members: Group, others: Group) -> tuple[float, float, float]:
-    """Revenue per visitor, members minus others, with its 95 % interval (Welch, large samples)."""
+def difference(members: Group, others: Group) -> tuple[float | None, float | None, float | None]:
+    """Revenue per visitor, members minus others, with its 95 % interval (Welch, large samples).
+
+    None beside an empty side; a single visitor has a figure and no interval, for one has no spread.
+    """
+    fewest = min(members.size, others.size)
+    if not fewest:
+        return None, None, None
     gap = members.per_visitor - others.per_visitor
-    error = Z * math.sqrt(
-        members.spread / max(1, members.size) + others.spread / max(1, others.size),
-    )
+    if fewest < 2:
+        return gap, None, None
+    error = Z * math.sqrt(members.spread / members.size + others.spread / others.size)
     return gap, gap - error, gap + error
 
 

@@ -13,6 +13,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 
 from retag import events, stats
+from retag.browser_side import LONGEST_NAME, name_of
 from retag.errors import Invalid
 from retag.store import insights, sqlite
 from retag.store.worth import Asked, Question, answer
@@ -43,11 +44,11 @@ class RatioView(msgspec.Struct):
 
 
 class DifferenceView(msgspec.Struct):
-    """Revenue per visitor, members minus others, with its 95 % interval."""
+    """Revenue per visitor, members minus others, with its 95 % interval; null where too few are compared."""
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 class LiftView(msgspec.Struct):
@@ -176,11 +177,12 @@ async def _gone(call: Call) -> None:
 
 
 def _question(call: Call, asked: tuple[Asked, ...]) -> Question:
-    name = call.request.query_params.get("event") or "checkout"
-    if len(name) > 100:
-        raise Invalid("event", "is longer than 100 characters; give an event's name, such as checkout")
+    given = call.request.query_params.get("event") or "checkout"
+    name = name_of(given) if given.strip() and len(given) <= LONGEST_NAME else None
+    if name is None:
+        raise Invalid("event", "must be a name of 1 to 100 of A-Z a-z 0-9 _ -, such as checkout")
     at = call.now - call.size("days", 30, MOST_DAYS) * DAY
-    return Question(call.account, asked, events.canonical(name), at, call.now)
+    return Question(call.account, asked, name, at, call.now)
 
 
 def _view(
