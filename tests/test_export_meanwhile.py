@@ -1,6 +1,9 @@
 """What happens while an export is printed, and after: who goes, what is deleted, what is asked again."""
 
 import json
+import os
+import pathlib
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -111,3 +114,27 @@ def test_delta_that_took_too_long_is_not_given_out():
     printing._check_age(job, until.instant)
     with pytest.raises(errors.Gone, match="since"):
         printing._check_age(job, until.instant + 1)
+
+
+def press_of(server):
+    """The press's process."""
+    children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+    commands = {int(one): pathlib.Path(f"/proc/{one}/cmdline").read_bytes() for one in children.split()}
+    (found,) = [one for one, command in commands.items() if b"retag.press" in command]
+    return found
+
+
+def test_press_that_is_killed_leaves_nothing_behind(tmp_path):
+    """Its reader hears no end; whoever asks again at the same instant has everything."""
+    with serving(tmp_path) as server:
+        path = crowded(server)
+        headers = {"authorization": f"Bearer {server.key}"}
+        with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client:
+            token = client.head(path).headers["retag-as-of"]
+            with begun(server, f"{path}?format=ndjson&as_of={token}") as reader:
+                os.kill(press_of(server), signal.SIGKILL)
+                lines = drained(reader)
+            assert b"sha256" not in lines[-1]
+            soon(lambda: not parts(server))
+            *lines, trailer = client.get(f"{path}?format=ndjson&as_of={token}").text.splitlines()
+            assert len(lines) == json.loads(trailer)["rows"] == MEMBERS

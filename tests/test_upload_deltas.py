@@ -309,3 +309,15 @@ def test_the_shops_own_files_tell_what_identifies_a_member_anew():
         )
         come, gone = by_visitor(come), by_visitor(gone)
         assert {one: row for one, row in (by_visitor(old) | come).items() if one not in gone} == new
+
+
+def test_an_event_that_changed_hands_takes_its_identifiers_along():
+    """A server told it first; its other half is a visitor's whom the audience does not keep."""
+    half = ("told_by_server", {"em": "both@mail.example"})
+    with living() as life:
+        life.live([half, ("show", 0, {}, "checkout"), ("rest", 1)])
+        before, since = {name: life.take(name)[0] for name in UPLOADS}, life.take("meta")[1].as_of
+        assert digest("both@mail.example") in before["meta"]
+        life.live([("rest", 1), ("told_by_browser", 0)])
+        adds_up(life, before, since)
+        assert digest("both@mail.example") in life.take("meta", since=since, op="remove")[0]

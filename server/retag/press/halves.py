@@ -79,7 +79,7 @@ class Half:
 
     async def taken(self, found: News) -> AsyncIterator[Page]:
         """What stood in the earlier file by an event that has turned out to be another visitor's."""
-        if self.removes and not self.format.by_visitor:
+        if self.removes and not self.format.by_visitor and self.job.since_build is not None:
             for events in found.taken():
                 async for page in self._removed(found, [(one, 0, 0, 0, "remove") for one in events], events):
                     yield page

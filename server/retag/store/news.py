@@ -32,7 +32,8 @@ EVENTS = (
 )
 """The second half of an event may give its visitor what the first half showed."""
 SECOND = (
-    "SELECT name, event_id, visitor, tag FROM log WHERE seq > ? AND seq <= ? AND account = ?"
+    "SELECT name, event_id, visitor, tag, visitor IN (SELECT visitor FROM withheld WHERE step <= ?4)"
+    " FROM log WHERE seq > ?1 AND seq <= ?2 AND account = ?3"
     f" AND event_id <> '' AND standing = {STANDINGS['duplicate']} AND source = {SOURCES['tag']}"
 )
 """Of events that a server told first; their halves know each other for 9 days."""
@@ -109,7 +110,7 @@ async def check(reader: Queries, since: AsOf) -> None:
 async def gather(reader: Any, account: int, kinds: Sequence[int], since: AsOf) -> News:
     """All there may be; an instant more rather than less."""
     news = News()
-    await _events(reader, news, account, since.folded or 0)
+    await _events(reader, news, account, since)
     withheld = await reader.all("SELECT visitor FROM withheld WHERE step > ?", (since.step,))
     behind = await before(reader, "consent_log", "id", "at", since.instant - DAY)
     agreed = await reader.all(AGREED, (behind, account))
@@ -118,34 +119,33 @@ async def gather(reader: Any, account: int, kinds: Sequence[int], since: AsOf) -
     return news
 
 
-async def _events(reader: Any, news: News, account: int, after: int) -> None:
-    last = (await reader.one("SELECT coalesce(max(seq), 0) FROM log"))[0]
-    known = after
+async def _events(reader: Any, news: News, account: int, since: AsOf) -> None:
+    after, last = since.folded or 0, (await reader.one("SELECT coalesce(max(seq), 0) FROM log"))[0]
     while after < last:
         span = (after, min(after + STRIDE, last), account)
         news.add([row[0] for row in await reader.all(EVENTS, span)], True)
-        await _halves(reader, news, span, known)
+        await _halves(reader, news, span, since)
         after = span[1]
 
 
-async def _halves(reader: Any, news: News, span: tuple[int, int, int], known: int) -> None:
+async def _halves(reader: Any, news: News, span: tuple[int, int, int], since: AsOf) -> None:
     """Events whose second half, in this span, named their visitor: whoever else showed the same may have had
     them before."""
     account = span[2]
     keys = [
-        (digest(account, name, event_id), visitor + tag_bytes(tag))
-        for name, event_id, visitor, tag in await reader.all(SECOND, span)
+        (digest(account, name, event_id), visitor + tag_bytes(tag), silent)
+        for name, event_id, visitor, tag, silent in await reader.all(SECOND, (*span, since.step))
     ]
     for some in some_of(keys):
-        given = ",".join(["(?, ?)"] * len(some))
+        given = ",".join(["(?, ?, ?)"] * len(some))
         sql = (
-            f"WITH k(key, who) AS (VALUES {given}) SELECT s.pair, l.people FROM k CROSS JOIN seen s"
-            " USING (key, who) CROSS JOIN log l ON l.seq = s.pair"
+            f"WITH k(key, who, silent) AS (VALUES {given}) SELECT s.pair, l.people, silent FROM k"
+            " CROSS JOIN seen s USING (key, who) CROSS JOIN log l ON l.seq = s.pair"
         )
-        for place, people in await reader.all(sql, [value for key in some for value in key]):
+        for place, people, silent in await reader.all(sql, [value for key in some for value in key]):
             shown = {(kind, showing.value_of(kind, text)) for kind, text in showing.decode(people or b"[]")}
             news.add(await identified.holders(reader, account, shown), True)
-            if place <= known:
+            if place <= (since.folded or 0) and not silent:
                 news.take(place, shown)
 
 
