@@ -311,11 +311,13 @@ def test_the_shops_own_files_tell_what_identifies_a_member_anew():
         assert {one: row for one, row in (by_visitor(old) | come).items() if one not in gone} == new
 
 
-def test_an_event_that_changed_hands_takes_its_identifiers_along():
-    """A server told it first; its other half is a visitor's whom the audience does not keep."""
+@pytest.mark.parametrize("before_it", [("show", 0, {}, "checkout"), ("share", 0, False)])
+def test_an_event_that_changed_hands_takes_its_identifiers_along(before_it):
+    """A server told it first; its other half is a visitor's whom the audience does not keep, or who shares
+    nothing."""
     half = ("told_by_server", {"em": "both@mail.example"})
     with living() as life:
-        life.live([half, ("show", 0, {}, "checkout"), ("rest", 1)])
+        life.live([half, before_it, ("rest", 1)])
         before, since = {name: life.take(name)[0] for name in UPLOADS}, life.take("meta")[1].as_of
         assert digest("both@mail.example") in before["meta"]
         life.live([("rest", 1), ("told_by_browser", 0)])

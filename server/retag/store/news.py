@@ -32,8 +32,7 @@ EVENTS = (
 )
 """The second half of an event may give its visitor what the first half showed."""
 SECOND = (
-    "SELECT name, event_id, visitor, tag, visitor IN (SELECT visitor FROM withheld WHERE step <= ?4)"
-    " FROM log WHERE seq > ?1 AND seq <= ?2 AND account = ?3"
+    "SELECT name, event_id, visitor, tag FROM log WHERE seq > ? AND seq <= ? AND account = ?"
     f" AND event_id <> '' AND standing = {STANDINGS['duplicate']} AND source = {SOURCES['tag']}"
 )
 """Of events that a server told first; their halves know each other for 9 days."""
@@ -133,19 +132,19 @@ async def _halves(reader: Any, news: News, span: tuple[int, int, int], since: As
     them before."""
     account = span[2]
     keys = [
-        (digest(account, name, event_id), visitor + tag_bytes(tag), silent)
-        for name, event_id, visitor, tag, silent in await reader.all(SECOND, (*span, since.step))
+        (digest(account, name, event_id), visitor + tag_bytes(tag))
+        for name, event_id, visitor, tag in await reader.all(SECOND, span)
     ]
     for some in some_of(keys):
-        given = ",".join(["(?, ?, ?)"] * len(some))
+        given = ",".join(["(?, ?)"] * len(some))
         sql = (
-            f"WITH k(key, who, silent) AS (VALUES {given}) SELECT s.pair, l.people, silent FROM k"
-            " CROSS JOIN seen s USING (key, who) CROSS JOIN log l ON l.seq = s.pair"
+            f"WITH k(key, who) AS (VALUES {given}) SELECT s.pair, l.people FROM k CROSS JOIN seen s"
+            " USING (key, who) CROSS JOIN log l ON l.seq = s.pair"
         )
-        for place, people, silent in await reader.all(sql, [value for key in some for value in key]):
+        for place, people in await reader.all(sql, [value for key in some for value in key]):
             shown = {(kind, showing.value_of(kind, text)) for kind, text in showing.decode(people or b"[]")}
             news.add(await identified.holders(reader, account, shown), True)
-            if place <= (since.folded or 0) and not silent:
+            if place <= (since.folded or 0):  # it stood there as somebody else's, whoever withholds it now
                 news.take(place, shown)
 
 
