@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from retag.cli import database
+from retag.clock import time_ms
 from retag.store import audiences
 
 ABOUT = """List the audiences with their sizes now.
@@ -17,7 +18,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    now = database.now_ms()
+    now = time_ms()
     with database.opened(args) as cn:
         rows = cn.execute(f"{audiences.SELECT} WHERE a.removed IS NULL ORDER BY a.id").fetchall()
         for audience in map(audiences.decode, rows):

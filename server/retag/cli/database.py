@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,10 +28,6 @@ def option(parser: argparse.ArgumentParser) -> None:
 
 def settings(args: argparse.Namespace, **more: Any) -> Settings:
     return Settings.load(os.environ, database=args.database, **more)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @contextlib.contextmanager

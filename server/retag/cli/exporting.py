@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from retag import errors
 from retag.cli import database
+from retag.clock import time_ms
 from retag.formats import FORMATS
 from retag.press import printing
 from retag.press.asking import OPS, Asked, members_job
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         with _opened(args.output, args.compress) as file:
             path = database.settings(args).path
             about = asyncio.run(written(path, account, args.audience, asked, file))
-        database.write(cn, lambda cn: downloads.note(cn, about, WHO, database.now_ms()))
+        database.write(cn, lambda cn: downloads.note(cn, about, WHO, time_ms()))
     missing = f", {about.missing:,} without what {about.format} needs" if about.missing else ""
     print(f"{about.rows:,} rows{missing}, as of {about.as_of}, sha256 {about.sha256}", file=sys.stderr)
     return 0
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 async def written(path: str, account: int, audience: int, asked: Asked, file: Any) -> Manifest:
     """Everything, in constant memory; what came of it."""
     with closing(Direct(path)) as reader:
-        job = await members_job(reader, account, audience, asked, database.now_ms())
+        job = await members_job(reader, account, audience, asked, time_ms())
         await printing.write(reader, job, file, Flow(EVER), lambda _: None)
         return job.manifest
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from retag import errors, history
 from retag.cli import database
+from retag.clock import time_ms
 from retag.events import Event
 from retag.store import log
 from retag.store.engine import SqliteStore
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     renamed = dict(one.split("=", 1) for one in args.map)
     with database.opened(args) as cn:
         account = database.account(cn)
-    now = database.now_ms()
+    now = time_ms()
     reading = history.Reading(account, renamed, now)
     if args.shift:
         last = max(latest(file, reading) for file in args.files)
@@ -228,4 +229,4 @@ class Import:
 
     def _fold(self) -> None:
         while self.store.waiting()[0]:
-            self.store.fold(database.now_ms(), BATCH)
+            self.store.fold(time_ms(), BATCH)

@@ -8,6 +8,7 @@ import secrets
 import msgspec
 
 from retag.cli import database
+from retag.clock import time_ms
 from retag.store import registry
 
 ABOUT = """Make a database with an ad account, a tag, signing keys and a new API key.
@@ -24,7 +25,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with database.opened(args, make=True) as cn:
         entropy = secrets.token_bytes(96)
-        made = database.write(cn, lambda cn: registry.init(cn, database.now_ms(), entropy))
+        made = database.write(cn, lambda cn: registry.init(cn, time_ms(), entropy))
     if args.json:
         print(msgspec.json.encode(made).decode())
     else:

@@ -8,6 +8,7 @@ import sqlite3
 from datetime import UTC, datetime
 
 from retag.cli import database
+from retag.clock import time_ms
 from retag.store import registry
 
 ABOUT = """Make, list and revoke API keys.
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def create(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
-    account, now, entropy = database.account(cn), database.now_ms(), secrets.token_bytes(40)
+    account, now, entropy = database.account(cn), time_ms(), secrets.token_bytes(40)
     name = args.name or ", ".join(args.scope)
     print(database.write(cn, lambda cn: registry.create_key(cn, account, name, args.scope, now, entropy)))
 
@@ -59,7 +60,7 @@ def show(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
 
 
 def revoke(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
-    database.write(cn, lambda cn: registry.revoke_key(cn, args.prefix, database.now_ms()))
+    database.write(cn, lambda cn: registry.revoke_key(cn, args.prefix, time_ms()))
     print(f"{args.prefix} is revoked")
 
 

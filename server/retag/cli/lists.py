@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from retag import errors
 from retag.cli import database
+from retag.clock import time_ms
 from retag.store import lists, loading, records
 
 ABOUT = """Load customer lists from files, and show them.
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
-    now, account = database.now_ms(), database.account(cn)
+    now, account = time_ms(), database.account(cn)
     if args.name:
         args.list = database.write(cn, lambda cn: lists.create(cn, account, args.name, args.type, now))
     done = loading.Progress(0, 0, 0, 0)

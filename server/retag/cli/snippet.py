@@ -6,6 +6,7 @@ import argparse
 
 from retag import errors
 from retag.cli import database
+from retag.clock import time_ms
 from retag.store import registry, tag_files
 from retag.web import tagfile
 from retag.web.api.tags import snippet
@@ -29,7 +30,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = database.settings(args, public_url=args.address)
     address = settings.public_url or "http://127.0.0.1:8000"
-    now = database.now_ms()
+    now = time_ms()
     with database.opened(args) as cn:
         tags = registry.load_tags(cn)
         tag = args.tag or min(tags, default=None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from retag import errors
+from retag.clock import time_ms
 from retag.formats import Row, Shown
 from retag.press.flow import Flow
 from retag.press.job import Job
@@ -72,7 +72,7 @@ async def into(reader: Any, job: Job, path: Path, flow: Flow, told: Told) -> int
     try:
         with part.open("wb", buffering=0) as file:
             size = await write(reader, job, Guarded(file, path.parent, job.least_free), flow, told)
-        _check_age(job, time.time_ns() // 1_000_000)
+        _check_age(job, time_ms())
         part.replace(path)
         return size
     finally:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from retag import errors
+from retag.clock import time_ms
 from retag.hits import Hit
 from retag.ingest import Door, Intake
 from retag.journal import Journal
@@ -85,7 +85,7 @@ class Collect:
     def hear(self, asked: Asked, body: bytes | None, tell: Tell) -> None:
         """One request, its body whole (None: beyond LIMIT). `tell` is called once its fate is on disk."""
         try:
-            now = time.time_ns() // 1_000_000
+            now = time_ms()
             client = self.peers.client(
                 asked.peer, asked.headers.get(b"x-forwarded-for", b"").decode("latin-1")
             )
@@ -140,7 +140,7 @@ class Collect:
     def turn_away(self, status: int, reason: str) -> bytes:
         """A request that was never read as events: it counts as one."""
         intake = refused(UNREAD[status], reason)
-        self.arrivals.note(time.time_ns() // 1_000_000, intake, intake.outcomes)
+        self.arrivals.note(time_ms(), intake, intake.outcomes)
         return outcome_line(intake.outcomes)
 
     def fail(self, tell: Tell) -> None:

@@ -5,9 +5,9 @@ On which side it was is in the file: one that passed while the server was down i
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from retag.clock import time_ms
 from retag.store import hooks
 from retag.ticking import Ticker
 
@@ -22,7 +22,7 @@ class Crossings(Ticker):
         self.state = state
 
     async def _look(self) -> None:
-        now, census = time.time_ns() // 1_000_000, self.state.journal.store.census
+        now, census = time_ms(), self.state.journal.store.census
         for hook, threshold, above, build in await self.state.reader.all(hooks.WATCHED):
             size = census.size(build, now)
             if size is not None and above != (size >= threshold):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-import time
 from typing import Any
 
 from retag import errors
+from retag.clock import time_ms
 from retag.press.asking import check
 from retag.press.job import Ended, Job
 from retag.store import downloads, members
@@ -47,7 +47,7 @@ class Kept(Shelf):
 
     async def note(self, job: Job, who: str) -> int:
         """Write down who takes an export, before its first byte goes out; the audit log's line."""
-        now = _now()
+        now = time_ms()
         line: int = await self.journal.write(lambda cn: downloads.note(cn, job.manifest, who, now))
         return line
 
@@ -68,14 +68,14 @@ class Kept(Shelf):
             return ended.fault
         run.job.manifest = ended.manifest
         if not ended.fault:
-            self.keep(Entry(run.job, _now(), ended.size))
+            self.keep(Entry(run.job, time_ms(), ended.size))
             if not await self.whole(run.name):
                 self.forget(run.name)
         await self.journal.write(lambda cn: downloads.settle(cn, run.audit, ended.manifest))
         return ended.fault
 
     async def _look(self) -> None:
-        await self.sweep(_now())
+        await self.sweep(time_ms())
 
     async def sweep(self, now: int) -> None:
         """Delete what held somebody who is gone and, now and then, what is too old; `now` in UTC ms.
@@ -102,7 +102,3 @@ class Kept(Shelf):
         except errors.Gone:
             return False
         return True
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

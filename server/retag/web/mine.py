@@ -7,7 +7,6 @@ whoever the cookie names, or the signed id that the tag keeps for pages on anoth
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retag import errors
+from retag.clock import time_ms
 from retag.screen import Tag
 from retag.web.api.call import refusal, reply
 from retag.web.cors import Cors
@@ -92,6 +92,6 @@ def objects(request: Request) -> bool:
 
 
 async def held(request: Request, tag: Tag, visitor: bytes) -> list[Mine]:
-    now = time.time_ns() // 1_000_000
+    now = time_ms()
     rows = await request.app.state.reader.all(HELD, (visitor, tag.account, now, now))
     return [Mine(str(row[0]), row[1]) for row in rows]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from typing import Any
 
 import h11
 
 from retag import errors, webhooks
+from retag.clock import time_ms
 from retag.store import hooks
 from retag.ticking import Turns
 from retag.web.posting import WITHIN_S, Post
@@ -36,7 +36,7 @@ class Outbox(Turns):
         self.post = Post(state.settings.webhook_networks)
 
     async def _due(self) -> list[tuple[int, int]]:
-        return [(hook, delivery) for delivery, hook in await self.state.reader.all(hooks.DUE, (_now(),))]
+        return [(hook, delivery) for delivery, hook in await self.state.reader.all(hooks.DUE, (time_ms(),))]
 
     async def attempt(self, delivery: int) -> None:
         """Send one that waits, and write down what came of it."""
@@ -45,7 +45,7 @@ class Outbox(Turns):
             return
         one = hooks.Delivery(*row)
         answer, error = await self._send(one)
-        now, chance = _now(), random.random()  # noqa: S311 (spreads retries, guards nothing)
+        now, chance = time_ms(), random.random()  # noqa: S311 (spreads retries, guards nothing)
         status = await self.state.journal.write(
             lambda cn: hooks.settle(cn, one, answer, error, now, chance), durable=False
         )
@@ -55,7 +55,7 @@ class Outbox(Turns):
 
     async def _send(self, one: hooks.Delivery) -> tuple[int | None, str | None]:
         """(HTTP status, why it counts as failed)."""
-        headers = webhooks.headers(one.secret, one.name, _now() // 1000, one.body)
+        headers = webhooks.headers(one.secret, one.name, time_ms() // 1000, one.body)
         try:
             status = await self.post(one.url, headers, one.body)
         except TimeoutError:
@@ -65,7 +65,3 @@ class Outbox(Turns):
                 log.exception("webhook delivery %s", one.name)
             return None, f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
         return status, None if 200 <= status < 300 else f"The receiver answered {status}."
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retag import errors, identity, upkeep
+from retag.clock import time_ms
 from retag.screen import OPTED_OUT
 from retag.web import held, peers, wishes
 from retag.web.api.call import decode, read_body, refusal, reply
@@ -97,7 +97,7 @@ class Privacy:
         me = named(request)
         if me is None:
             return self._answer(request, {"visitor_id": None})
-        path, now = request.app.state.settings.path, time.time_ns() // 1_000_000
+        path, now = request.app.state.settings.path, time_ms()
         return self._answer(request, await asyncio.to_thread(held.look, path, me.account, me.visitor, now))
 
     async def erase(self, request: Request) -> Response:
@@ -152,7 +152,7 @@ class Privacy:
 
 def admit(request: Request) -> None:
     """errors.RateLimited when the address or the visitor asks too much."""
-    state, now = request.app.state, time.time_ns() // 1_000_000
+    state, now = request.app.state, time_ms()
     me = named(request)
     if state.gate.crowded(peers.client_of(request), now) or (
         me is not None and state.gate.restless(me.visitor, now)
@@ -189,7 +189,7 @@ def _by_tag(request: Request) -> Me | None:
 
 
 async def write(request: Request, job: Callable[[sqlite3.Connection, int], None]) -> None:
-    now = time.time_ns() // 1_000_000
+    now = time_ms()
     await request.app.state.journal.write(lambda cn: job(cn, now))
 
 

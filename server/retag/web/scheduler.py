@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from retag import errors
+from retag.clock import time_ms
 from retag.courier.places import Undeliverable
 from retag.courier.worker import Errand, Parcel
 from retag.formats import FORMATS
@@ -48,7 +48,7 @@ class Scheduler(Turns):
     async def _due(self) -> list[tuple[int, Schedule]]:
         if self.state.tally.failing is None:
             await self._count()
-        found = map(schedules.decode, await self.state.reader.all(schedules.DUE, (_now(),)))
+        found = map(schedules.decode, await self.state.reader.all(schedules.DUE, (time_ms(),)))
         return [(schedule.id, schedule) for schedule in found]
 
     async def _count(self) -> None:
@@ -60,14 +60,14 @@ class Scheduler(Turns):
         await self._count()
 
     async def _attempt(self, schedule: Schedule) -> None:
-        write, now = self.state.journal.write, _now()
+        write, now = self.state.journal.write, time_ms()
         run = await write(lambda cn: schedules.begin(cn, schedule, now))
         try:
             run, files = await self._delivered(schedule, run)
         except Exception as error:
             status = await self._failed(schedule, run, error)
         else:
-            await write(lambda cn: schedules.finish(cn, schedule, run, files, _now()))
+            await write(lambda cn: schedules.finish(cn, schedule, run, files, time_ms()))
             status = schedules.DELIVERED
         self.state.tally.runs[status] += 1
         self.state.outbox.wake()
@@ -78,7 +78,7 @@ class Scheduler(Turns):
         known = isinstance(error, errors.RetagError)
         words = str(error) if known else f"{type(error).__name__}; the server's log says where."
         log.warning("scheduled export %d, attempt %d: %s", schedule.id, run.attempts, words)
-        now, chance = _now(), random.random()  # noqa: S311 (spreads retries, guards nothing)
+        now, chance = time_ms(), random.random()  # noqa: S311 (spreads retries, guards nothing)
         status: str = await self.state.journal.write(
             lambda cn: schedules.fail(cn, schedule, run, words, now, chance, isinstance(error, FINAL))
         )
@@ -105,7 +105,7 @@ class Scheduler(Turns):
             try:
                 return run, await self._asked(schedule, run)
             except errors.Gone:
-                gone, now = run, _now()
+                gone, now = run, time_ms()
                 run = await self.state.journal.write(
                     lambda cn, gone=gone, since=since, now=now: schedules.renew(cn, gone, since, now)
                 )
@@ -121,7 +121,7 @@ class Scheduler(Turns):
         reader, found = self.state.reader, []
         for op in halves:
             wanted = msgspec.structs.replace(asked, op=op)
-            found.append(await members_job(reader, schedule.account, schedule.audience, wanted, _now()))
+            found.append(await members_job(reader, schedule.account, schedule.audience, wanted, time_ms()))
         if found[0].build is None:
             raise errors.Overloaded(FILLING)
         return found
@@ -163,7 +163,3 @@ class Scheduler(Turns):
                 return await self.state.kept.press.begin(job)
             except errors.RateLimited:
                 await asyncio.sleep(ROOM_S)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -13,7 +13,6 @@ import base64
 import gzip
 import hashlib
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -26,6 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retag import scrub
+from retag.clock import time_ms
 from retag.screen import Tag
 from retag.store import tag_files
 
@@ -135,7 +135,7 @@ class TagFile:
 
     async def keep(self, state: Any) -> None:
         """Write the current version down, and learn of those before it."""
-        version, now = self.version(state.door.tags), time.time_ns() // 1_000_000
+        version, now = self.version(state.door.tags), time_ms()
         self.kept = await state.journal.write(lambda cn: tag_files.keep(cn, version.name, version.plain, now))
 
     async def latest(self, request: Request) -> Response:

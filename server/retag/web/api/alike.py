@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from retag import errors, likeness
+from retag.clock import time_ms
 from retag.store import alike, sqlite
 from retag.web.apart import alone
 from retag.web.api.audiences import find
@@ -106,7 +107,7 @@ class Refits:
 
     async def refit(self, task: alike.Task) -> None:
         """Fit, apply and note one build."""
-        now = time.time_ns() // 1_000_000
+        now = time_ms()
         try:
             report = await alone(alike.refit, self.path, task, now)
         except likeness.ExtraMissing as missing:
@@ -115,7 +116,9 @@ class Refits:
             return
         changes = await asyncio.to_thread(_slices, self.path, task.build, report.chosen or [])
         for added, removed in changes:
-            await self.journal.write(lambda cn, a=added, r=removed: alike.apply(cn, task.build, a, r, _now()))
+            await self.journal.write(
+                lambda cn, a=added, r=removed: alike.apply(cn, task.build, a, r, time_ms())
+            )
         await self.journal.write(lambda cn: alike.note(cn, task.build, report))
 
     async def close(self) -> None:
@@ -176,14 +179,10 @@ async def _find(call: Call) -> Any:
     return audience
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _answer(path: str, question: Callable[[sqlite3.Connection, int], T]) -> T:
     cn = sqlite.connect(path, readonly=True)
     try:
-        return question(cn, _now())
+        return question(cn, time_ms())
     finally:
         cn.close()
 

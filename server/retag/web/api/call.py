@@ -6,7 +6,6 @@ A table of rows becomes Starlette routes; every answer is JSON with the rate-lim
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from retag import errors
+from retag.clock import time_ms
 from retag.web.api import auth
 from retag.web.api.limits import Limits, check
 
@@ -150,7 +150,7 @@ class Endpoint:
         row = self.rows.get("GET" if request.method == "HEAD" else request.method)
         if row is None:
             raise errors.MethodNotAllowed(tuple(self.rows))
-        now = time.time_ns() // 1_000_000
+        now = time_ms()
         account = number("ad_account_id", request.path_params["ad_account_id"])
         caller = await self._admit(request, row.scope, account, now)
         if request.app.state.settings.rate_limits:

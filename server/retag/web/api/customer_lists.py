@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from typing import Annotated, Any
 
 import msgspec
 
 from retag import errors
+from retag.clock import time_ms
 from retag.store import lists, records
 from retag.web.api.audiences import bookmark, read_bookmark, text
 from retag.web.api.call import NAME_LIMIT, Call, Name, closed
@@ -173,7 +173,7 @@ def status(one: lists.CustomerList, too_small: int) -> str:
 
 
 def _apply(cn: sqlite3.Connection) -> bool:
-    return lists.apply(cn, time.time_ns() // 1_000_000)
+    return lists.apply(cn, time_ms())
 
 
 class Work:

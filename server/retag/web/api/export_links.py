@@ -8,7 +8,6 @@ links leave half of the press's room to those with a key.
 from __future__ import annotations
 
 import hashlib
-import time
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retag import errors
+from retag.clock import time_ms
 from retag.formats import FORMATS
 from retag.press.asking import Asked, members_job
 from retag.press.codecs import CODECS
@@ -112,7 +112,7 @@ class Links:
     async def follow(self, request: Request) -> Response:
         """The export that a link names."""
         try:
-            return await exports.export(await self._admitted(request, time.time_ns() // 1_000_000))
+            return await exports.export(await self._admitted(request, time_ms()))
         except errors.RetagError as error:
             return refusal(error, {})
 
