@@ -92,6 +92,7 @@ async def test_removed_audience_is_gone_from_list_and_look_up(tmp_path):
         ({"rule": {"customer_list_id": "1"}, "audience_type": "CUSTOMER_LIST"}, "rule.customer_list_id"),
         ({"rule": {"none": [{"customer_list_id": "1"}], "event": "checkout"}}, "rule.customer_list_id"),
         ({"ad_account_id": "1"}, "ad_account_id"),
+        ({"rule": {"event": "checkout", "ad_account_id": "1"}}, "rule.ad_account_id"),
     ],
 )
 async def test_wrong_field_is_named_with_the_documented_code(tmp_path, body, field):

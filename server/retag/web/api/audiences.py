@@ -89,7 +89,7 @@ async def create(call: Call) -> AudienceView:
     same_account(wanted.ad_account_id, call.account)
     title = text("name", wanted.name, NAME_LIMIT)
     description = wanted.description and text("description", wanted.description, DESCRIPTION_LIMIT)
-    rule = rules.echo(rules.parse(wanted.audience_type, wanted.rule))
+    rule = rules.echo(ruled(call.account, wanted.audience_type, wanted.rule))
     new = audiences.Wanted(title, description, wanted.audience_type, rule)
     if new.type == "ACTALIKE":
         likeness.require()
@@ -143,7 +143,7 @@ def _changes(known: audiences.Audience, wanted: AudienceUpdate) -> dict[str, Any
             "description", wanted.description, DESCRIPTION_LIMIT
         )
     if wanted.rule is not None:
-        changes["rule"] = rules.echo(rules.parse(known.type, wanted.rule))
+        changes["rule"] = rules.echo(ruled(known.account, known.type, wanted.rule))
     return changes
 
 
@@ -214,9 +214,16 @@ def flat(named: Any) -> list[Any]:
     return named if isinstance(named, list) else [] if named is None else [named]
 
 
-def same_account(named: str | int | None, account: int) -> None:
+def ruled(account: int, audience_type: str, given: Any) -> rules.Rule:
+    """The rule, which may name no ad account but the address's."""
+    rule = rules.parse(audience_type, given)
+    same_account(rule.raw.get("ad_account_id"), account, "rule.ad_account_id")
+    return rule
+
+
+def same_account(named: str | int | None, account: int, field: str = "ad_account_id") -> None:
     if named is not None and str(named) != str(account):
-        raise errors.Invalid("ad_account_id", f"differs from the account of the address, {account}")
+        raise errors.Invalid(field, f"differs from the account of the address, {account}")
 
 
 def text(field: str, value: str, limit: int) -> str:

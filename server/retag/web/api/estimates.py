@@ -9,7 +9,7 @@ import msgspec
 
 from retag import rules
 from retag.store import estimate, sqlite
-from retag.web.api.audiences import check_references, same_account
+from retag.web.api.audiences import check_references, ruled, same_account
 from retag.web.api.call import Call
 from retag.web.api.rule_schema import AudienceRule
 
@@ -39,7 +39,7 @@ async def create(call: Call) -> EstimateView:
     """Exact on a short log, or where an audience with the very same rule exists; else from a sample."""
     wanted = call.json(EstimateRequest)
     same_account(wanted.ad_account_id, call.account)
-    rule = rules.parse(wanted.audience_type, wanted.rule)
+    rule = ruled(call.account, wanted.audience_type, wanted.rule)
     found = await asyncio.to_thread(_measure, call.state.settings.path, call.account, rule, call.now)
     return EstimateView(
         found.size,
