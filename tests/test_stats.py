@@ -92,6 +92,15 @@ def test_matched_with_those_who_did_nothing_is_not_unmatched():
     )
 
 
+@pytest.mark.parametrize("acted", [5, 50])
+def test_strata_with_hardly_a_match_bound_nothing(acted):
+    """A million members beside a single other, and the reverse: an open interval, not one of 170 digits."""
+    crowd, one = Group(1_000_000, acted), Group(1, 0)
+    found = lift([(crowd, one), (one, crowd)])
+    assert (found.matched.low, found.matched.high, found.matched.sure) == (0.0, None, False)
+    assert "(95% sure: 0.0 to more); that may be chance." in found.words()
+
+
 def test_revenue_has_an_interval():
     """A planted difference of 2 per visitor lies inside its interval in about 95 % of draws."""
     rng = random.Random(22)

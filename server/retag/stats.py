@@ -21,6 +21,9 @@ CHI_SQUARE = 3.841458820694124
 """The 95 % point with one degree of freedom; its square root is Z."""
 Z = math.sqrt(CHI_SQUARE)
 
+WIDEST = math.log(1000)
+"""A ratio that may as well be a thousand times smaller or larger is not bounded by anything."""
+
 FEW = 5
 """Fewer actors than this on either side are too few to lean on."""
 
@@ -156,6 +159,8 @@ def matched(strata: Iterable[tuple[Group, Group]]) -> Ratio:
     if not top or not bottom:
         return UNKNOWN
     value, error = top / bottom, Z * math.sqrt(spread / (top * bottom))
+    if error > WIDEST:
+        return Ratio(value, 0.0, None)
     return Ratio(value, value * math.exp(-error), value * math.exp(error))
 
 
