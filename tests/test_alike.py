@@ -352,6 +352,20 @@ def test_the_size_is_the_share_of_the_eligible(cn, percentage):
     assert len(report.chosen) == 1400 * percentage // 100
 
 
+def test_the_seed_is_in_it_only_where_the_rule_says_so(cn):
+    """By default an act-alike finds new people; an objector of the seed is in it in no case."""
+    seed = shop(cn)
+    usual = alike.refit(path(cn), task(seed), NOW)
+    told = alike._task(99, 1, json.dumps({"seed_id": [str(seed)], "percentage": 5, "include_seed": True}))
+    members = {row[0] for row in cn.execute("SELECT visitor FROM member")}
+    gone = min(members)
+    cn.execute("INSERT INTO opt_out VALUES (?, ?)", (gone, NOW))
+    more = alike.refit(path(cn), told, NOW)
+    assert not members & set(usual.chosen)
+    assert set(more.chosen) & members == members - {gone}
+    assert len(more.chosen) == len(usual.chosen) + len(members) - 1
+
+
 def test_a_customer_list_is_a_seed(cn):
     """No event makes it, so everything that its members did may tell: purchases too."""
     shop(cn)

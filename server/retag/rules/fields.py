@@ -16,7 +16,7 @@ from retag.errors import Invalid
 from retag.rules.conditions import host_of
 from retag.rules.event_data import declared_event_data, read_event_data
 from retag.rules.operators import SET_OPERATORS, URL_OPERATORS
-from retag.rules.scalars import Reader, digits, integer, one_of, positive, several, shown, words
+from retag.rules.scalars import Reader, digits, integer, one_of, positive, several, shown, truth, words
 
 ENGAGEMENTS = ("click", "comment", "save", "like", "closeup")
 OBJECTIVES = (
@@ -130,10 +130,11 @@ FIELDS: Mapping[str, Field] = {
     "seed_id": Field(several(digits)),
     "country": Field(country),
     "percentage": Field(integer(1, 10)),
+    "include_seed": Field(truth),
 }
 
 OF_LIST = frozenset({"customer_list_id"})
-OF_SEED = frozenset({"seed_id", "country", "percentage"})
+OF_SEED = frozenset({"seed_id", "country", "percentage", "include_seed"})
 OF_ENGAGEMENT = frozenset(
     (
         "engagement_domain",

@@ -62,7 +62,9 @@ def _clause(at: str, value: Any) -> dict[str, Any]:
                 f"{at}.{group}", "cannot stand inside a clause; any, all and none are at the top only"
             )
     if OF_SEED & given.keys():
-        raise Invalid(at, "seed_id, country and percentage stand at the top of an ACTALIKE rule only")
+        raise Invalid(
+            at, "seed_id, country, percentage and include_seed stand at the top of an ACTALIKE rule only"
+        )
     return _fields(at, {name: one for name, one in given.items() if name != "ad_account_id"})
 
 

@@ -26,17 +26,20 @@ SLICE = 150
 
 class Task(msgspec.Struct, frozen=True):
     """A build to be fitted: choose `percentage` % of the account's visitors by likeness to the seeds; only of
-    those last seen in `country` (ISO 3166, two letters) when it is given."""
+    those last seen in `country` (ISO 3166, two letters) when it is given. With `include_seed` those of the
+    seed who did anything lately are in it too."""
 
     build: int
     account: int
     seeds: tuple[int, ...]
     percentage: int
     country: str = ""
+    include_seed: bool = False
 
 
 class Report(msgspec.Struct, frozen=True):
-    """One fit, in figures and words. `chosen` are the visitors, best first; None when the seed is too small.
+    """One fit, in figures and words. `chosen` are the visitors, best first, and behind them the seed if it is
+    in it too; None when the seed is too small.
 
     `seeds` have activity to learn from, `needed` would do; `eligible` are those to choose from. `located` are
     the visitors whose country is known, None when it does not matter.
@@ -74,23 +77,26 @@ def refit(path: str, task: Task, now: int) -> Report:
         cn.close()
     table, share = gathering.activity(now), task.percentage / 100
     is_seed = model.mask(table.visitors, seed.members)
-    eligible = ~is_seed & ~model.mask(table.visitors, opted_out) & whereabouts.inside(table.order)
+    reachable = ~model.mask(table.visitors, opted_out) & whereabouts.inside(table.order)
+    eligible = ~is_seed & reachable
+    kept = (is_seed & reachable).nonzero()[0] if task.include_seed else ()
+    own = [table.visitors[row] for row in kept]
     learnt = int((is_seed & model.active(table.counts)).sum())
     report = Report(now, learnt, int(eligible.sum()), LEAST_SEED, located=whereabouts.located)
     if learnt < LEAST_SEED:
         return msgspec.structs.replace(report, explanation=_too_small(learnt, seed.removed))
     if not eligible.any():
-        return msgspec.structs.replace(report, chosen=[], explanation=_nobody(task, report))
+        return msgspec.structs.replace(report, chosen=own, explanation=_nobody(task, report))
     try:
         held_out = quality.held_out(table.counts, is_seed, table.profile, share)
         fitted = model.fit(table.counts, is_seed, table.profile)
     except model.Unlearnable as reason:
-        return msgspec.structs.replace(report, chosen=[], explanation=f"Nobody was chosen: {reason}.")
+        return msgspec.structs.replace(report, chosen=own, explanation=f"Nobody was chosen: {reason}.")
     best = quality.choose(fitted.score(table.counts, table.profile), eligible, share)
     weights = quality.telling(fitted, table.counts, is_seed, table.features)
     return msgspec.structs.replace(
         report,
-        chosen=[table.visitors[row] for row in best],
+        chosen=[table.visitors[row] for row in best] + own,
         quality={**msgspec.structs.asdict(held_out), "worthless": held_out.worthless},
         features=tuple(one.words() for one in weights),
         explanation=" ".join([held_out.words(), *_located(task, report), *_none(task, len(best))]),
@@ -122,7 +128,8 @@ def _all_due(cn: sqlite3.Connection, now: int) -> list[Task]:
 def _task(build: int, account: int, rule: str) -> Task:
     fields = json.loads(rule)
     named = tuple(int(one) for one in fields["seed_id"])
-    return Task(build, account, named, fields.get("percentage", 1), fields.get("country", ""))
+    own = fields.get("include_seed", False)
+    return Task(build, account, named, fields.get("percentage", 1), fields.get("country", ""), own)
 
 
 def want(cn: sqlite3.Connection, build: int, now: int) -> None:

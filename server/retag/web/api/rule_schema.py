@@ -71,6 +71,7 @@ RULE: dict[str, Any] = {
         "seed_id": many(ID),
         "country": TEXT,
         "percentage": whole(1, 10),
+        "include_seed": FLAG | {"default": False, "description": "Whether the seed is in it too."},
     }
     | {
         name: many({"type": "object", "properties": CLAUSE}) | {"description": why}
