@@ -11,12 +11,9 @@ are from asking to the answer after the commit. One core reads and one is the do
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import resource
-import shutil
-import tempfile
 import time
 from pathlib import Path
 
@@ -108,22 +105,8 @@ async def measure(path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--events", type=int, default=10_000_000)
-    parser.add_argument("--visitors", type=int, default=1_000_000)
-    parser.add_argument("--keep", type=Path, help="the database to make, or to take when it is there")
-    given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp())
-    try:
-        path = given.keep or folder / "shop.db"
-        if not path.exists():
-            refit.make(path, given.events, given.visitors)
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(measure(path))
-    finally:
-        shutil.rmtree(folder)
+    with refit.shop(__doc__) as path, contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(measure(path))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import resource
 import shutil
@@ -123,9 +124,11 @@ def measure(path: Path) -> None:
     print("\n".join(report.features))
 
 
-def main() -> None:
+@contextlib.contextmanager
+def shop(description: str | None) -> Iterator[Path]:
+    """The file that the command line asks for: made where there is none, and gone if it is not kept."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--visitors", type=int, default=1_000_000)
@@ -136,9 +139,14 @@ def main() -> None:
         path = given.keep or folder / "shop.db"
         if not path.exists():
             make(path, given.events, given.visitors)
-        measure(path)
+        yield path
     finally:
         shutil.rmtree(folder)
+
+
+def main() -> None:
+    with shop(__doc__) as path:
+        measure(path)
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ def test_a_definite_refusal_is_dropped(stage):
     assert len(stage.sent) == 1
 
 
-def test_events_of_an_offline_page_are_sent_by_the_next(stage):
-    """The queue outlives the page."""
+def left_unsent(stage):
+    """A page that has told its `init`, and was left offline with a `lead` in its queue."""
     page = stage.show(calls=VIEW)
     stage.until("init")
     page.route("**/v3/", lambda route: route.abort())
@@ -91,6 +91,12 @@ def test_events_of_an_offline_page_are_sent_by_the_next(stage):
     stage.wait(lambda: not stage.waiting)
     page.goto("about:blank")
     page.unroute("**/v3/")
+    return page
+
+
+def test_events_of_an_offline_page_are_sent_by_the_next(stage):
+    """The queue outlives the page."""
+    left_unsent(stage)
     stage.show(calls="pintrk('load', TAG);")
     stage.until("init", "lead")
 
@@ -166,13 +172,7 @@ def test_the_first_event_does_not_wait_for_storage(stage):
 
 def test_a_tab_in_the_background_takes_nothing_over(stage):
     """It may be closed unseen: what others have left stays in storage until it is looked at."""
-    page = stage.show(calls=VIEW)
-    stage.until("init")
-    page.route("**/v3/", lambda route: route.abort())
-    page.evaluate("navigator.sendBeacon = () => false; pintrk('track', 'lead')")
-    stage.wait(lambda: not stage.waiting)
-    page.goto("about:blank")
-    page.unroute("**/v3/")
+    page = left_unsent(stage)
     page.add_init_script(HIDDEN)
     stage.show(calls="pintrk('load', TAG);", page=page)
     stage.settle(600)
