@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from retag.errors import Invalid
-from retag.rules import Clause, Fact, parse
+from retag.rules import Clause, parse
 from retag.store import trails
+from retag.store.recognising import Recognised
 from retag.windows import DAY
 
 ALIVE = 180 * DAY
@@ -86,41 +87,14 @@ def gather(
 ) -> None:
     """What visitors did lately, but for the events that define the seed: they would be the answer."""
     words = trails.Words(gathering.bundle, gathering.forget)
-    gives_away = Giveaway(defining)
+    gives_away = Recognised(defining, lambda fact: any(clause.matches(fact) for clause in defining))
     columns = f"{gives_away.told}, visitor, time, {trails.ACT}, context"
     where = "account = :account AND time > :since AND time <= :now"
     params = {"account": account, "since": now - ALIVE, "now": now, **gives_away.names}
     for rows in trails.pages(cn, columns, where, params, trails.place_before(cn, now - ALIVE)):
+        gives_away.trim()
         told, visitors, times, *said = zip(*rows, strict=True)
-        given_away = [i for i, one in enumerate(told) if one is not None and gives_away.matches(one)]
+        given_away = [i for i, one in enumerate(told) if one is not None and gives_away[one]]
         numbers = gathering.take(visitors, times, *words.of(*said), given_away)
         if whereabouts.wanted:
             whereabouts.see(numbers, times, said[-1])
-
-
-class Giveaway:
-    """Events by which the seed is defined, in it or out of it. `told` is the column that says what else a row
-    needs to be matched, null where its name does not."""
-
-    def __init__(self, clauses: list[Clause]) -> None:
-        self.clauses = clauses
-        named = sorted({name for clause in clauses for name in clause.names or ()})
-        self.names = {f"name{i}": name for i, name in enumerate(named)}
-        looked = f"name IN ({', '.join(f':{key}' for key in self.names)})"
-        if any(clause.names is None for clause in clauses):
-            looked, self.names = "1", {}
-        said = "json_array(name, tag, source, platform, url{})"
-        said = said.format(", CAST(data AS TEXT)" if any(clause.needs_data for clause in clauses) else ", ''")
-        self.told = f"CASE WHEN {looked} THEN {said} END" if clauses else "NULL"
-        self._known = trails.Kept[str, bool](self._matches)
-
-    def matches(self, told: str) -> bool:
-        if len(self._known) >= trails.MOST_KEPT:
-            self._known.clear()
-        return self._known[told]
-
-    def _matches(self, told: str) -> bool:
-        """Time does not matter: a clause matches by what was done."""
-        name, tag, source, platform, url, data = msgspec.json.decode(told)
-        fact = Fact(name, 0, tag, source, platform, url, msgspec.json.decode(data) if data else {})
-        return any(clause.matches(fact) for clause in self.clauses)

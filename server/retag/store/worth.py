@@ -18,6 +18,7 @@ from retag.errors import Conflict
 from retag.rules import Fact, Memory, Rule, parse
 from retag.stats import Group, Lift, Stratum, lift, stratum
 from retag.store import sqlite, trails
+from retag.store.recognising import Recognised
 from retag.windows import DAY
 
 ALIVE = 180 * DAY
@@ -26,8 +27,6 @@ KEPT = 30 * DAY
 """How long transitions are kept."""
 
 VALUE = "json_extract(CAST(nullif(data, x'') AS TEXT), '$.value')"
-NO_DATA: dict[str, Any] = {}
-decode = msgspec.json.decode
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -81,31 +80,22 @@ class Recomputed:
 Members = Recorded | Recomputed
 
 
-class Matches(trails.Kept[str, tuple[tuple[Recomputed, int, float], ...]]):
-    """The clauses that an event matches, each with its rule, its place there and what the event counts. It is
-    matched by what was done and never by when, so the answer for all that say the same is found once.
-    `told` is the column that says it, null where no clause looks; `names` and `matters`, the instant after
-    which it may matter, are its parameters."""
+Match = tuple[Recomputed, int, float]
+"""The rule, the place of its clause, and what the event counts."""
+
+
+class Matches(Recognised[tuple[Match, ...]]):
+    """The clauses that an event matches; `matters`, the instant after which it may, is one more parameter of
+    the column."""
 
     def __init__(self, rules: Sequence[Recomputed]) -> None:
-        super().__init__(self._match)
         self._clauses = [(rule, i, clause) for rule in rules for i, clause in enumerate(rule.clauses)]
-        named = {name for _, _, clause in self._clauses for name in clause.names or ()}
-        self.names = {f"name{i}": name for i, name in enumerate(sorted(named))}
-        looked = f"name IN ({', '.join(f':{key}' for key in self.names)})"
-        if any(clause.names is None for _, _, clause in self._clauses):
-            looked, self.names = "1", {}
-        self.back = max((clause.retention for _, _, clause in self._clauses), default=0)
+        clauses = [clause for _, _, clause in self._clauses]
+        super().__init__(clauses, self._match, "time > :matters")
+        self.back = max((clause.retention for clause in clauses), default=0)
         """How long before the instant something may have happened that matters at it, ms."""
-        needed = any(clause.needs_data for _, _, clause in self._clauses)
-        data = "CAST(data AS TEXT)" if needed else "''"
-        # One value and not six: reading is most of the work.
-        told = f"json_array(name, tag, source, platform, url, {data})"
-        self.told = f"CASE WHEN time > :matters AND {looked} THEN {told} END"
 
-    def _match(self, told: str) -> tuple[tuple[Recomputed, int, float], ...]:
-        name, tag, source, platform, url, data = decode(told)
-        fact = Fact(name, 0, tag, source, platform, url, decode(data) if data else NO_DATA)
+    def _match(self, fact: Fact) -> tuple[Match, ...]:
         return tuple(
             (rule, i, clause.value(fact)) for rule, i, clause in self._clauses if clause.matches(fact)
         )
@@ -167,8 +157,7 @@ def _read(cn: sqlite3.Connection, question: Question, members: Sequence[Members]
     matches = Matches([one for one in members if isinstance(one, Recomputed)])
     see, spent = crowd.see, crowd.spent
     for rows in _pages(cn, question, matches):
-        if len(matches) >= trails.MOST_KEPT:
-            matches.clear()
+        matches.trim()
         for visitor, time, told in rows:
             if time > at:
                 spent[visitor] = spent.get(visitor, 0.0) + _value(told)
