@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from retag import fold
+from retag.store import numbered
 
-FIRST_ID = 2_542_000_000_001
+TABLE, FIRST_ID = "audience", 2_542_000_000_001
 """Pinterest's audience ids have 13 digits and start with 2542; higher is newer."""
 
 SELECT = (
@@ -65,22 +66,8 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def create(cn: sqlite3.Connection, account: int, wanted: Wanted, now: int) -> int:
     """A new audience and its first build; its id, above all others."""
-    last = cn.execute("SELECT max(id) FROM audience").fetchone()[0]
-    audience_id = max(last or 0, FIRST_ID - 1) + 1
-    cn.execute(
-        "INSERT INTO audience (id, account, name, description, type, rule, build, created, updated)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)",
-        (
-            audience_id,
-            account,
-            wanted.name,
-            wanted.description,
-            wanted.type,
-            json.dumps(wanted.rule),
-            now,
-            now,
-        ),
-    )
+    row = msgspec.structs.asdict(wanted) | {"rule": json.dumps(wanted.rule), "account": account, "build": 0}
+    audience_id = numbered.create(cn, TABLE, FIRST_ID, row, now)
     build = fold.start_build(cn, audience_id, wanted.rule, now, wanted.rule.get("prefill", True))
     cn.execute("UPDATE audience SET build = ? WHERE id = ?", (build, audience_id))
     return audience_id
@@ -94,10 +81,7 @@ def update(cn: sqlite3.Connection, audience_id: int, changes: dict[str, Any], no
         if json.loads(known) != rule:
             fold.start_build(cn, audience_id, rule, now, rule.get("prefill", True))
         changes = changes | {"rule": json.dumps(rule)}
-    for column in ("name", "description", "rule"):
-        if column in changes:
-            cn.execute(f"UPDATE audience SET {column} = ? WHERE id = ?", (changes[column], audience_id))
-    cn.execute("UPDATE audience SET updated = ? WHERE id = ?", (now, audience_id))
+    numbered.update(cn, TABLE, audience_id, changes, now)
 
 
 def remove(cn: sqlite3.Connection, audience_id: int, now: int) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from retag import fold
-from retag.store import bulk, records
+from retag.store import bulk, numbered, records
 
-FIRST_ID = 4_000_001
+TABLE, FIRST_ID = "customer_list", 4_000_001
 PART = 20
 """Slices stored in one transaction: some hundred kilobytes."""
 ADD, REMOVE = 1, 0
@@ -57,13 +57,8 @@ def decode(row: tuple[Any, ...]) -> CustomerList:
 
 def create(cn: sqlite3.Connection, account: int, name: str, list_type: str, now: int) -> int:
     """An empty list; its id. Ids grow, so their order is the order of creation."""
-    sql = (
-        "INSERT INTO customer_list (id, account, name, list_type, created, updated) VALUES (?, ?, ?, ?, ?, ?)"
-    )
-    last = cn.execute("SELECT max(id) FROM customer_list").fetchone()[0]
-    list_id = max(last or 0, FIRST_ID - 1) + 1
-    cn.execute(sql, (list_id, account, name, list_type, now, now))
-    return list_id
+    values = {"account": account, "name": name, "list_type": list_type}
+    return numbered.create(cn, TABLE, FIRST_ID, values, now)
 
 
 def enqueue(cn: sqlite3.Connection, list_id: int, operation: int, slices: list[bytes]) -> None:

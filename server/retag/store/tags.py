@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
-FIRST_ID = 2_600_000_000_001
+from retag.store import numbered
+
+TABLE, FIRST_ID = "tag", 2_600_000_000_001
 """Tag ids have 13 digits and start with 26; Pinterest's own templates check for that."""
 
 SELECT = "SELECT id, account, name, status, config, created, updated, last_fired FROM tag"
@@ -35,16 +37,12 @@ def decode(row: tuple[Any, ...]) -> Row:
 
 def create(cn: sqlite3.Connection, account: int, name: str, config: dict[str, Any], now: int) -> int:
     """A new ACTIVE tag; its id, above all others."""
-    last = cn.execute("SELECT max(id) FROM tag").fetchone()[0]
-    tag_id = max(last or 0, FIRST_ID - 1) + 1
-    sql = "INSERT INTO tag (id, account, name, config, created, updated) VALUES (?, ?, ?, ?, ?, ?)"
-    cn.execute(sql, (tag_id, account, name, json.dumps(config), now, now))
-    return tag_id
+    values = {"account": account, "name": name, "config": json.dumps(config)}
+    return numbered.create(cn, TABLE, FIRST_ID, values, now)
 
 
 def update(
     cn: sqlite3.Connection, tag_id: int, now: int, *, name: str, status: str, config: dict[str, Any]
 ) -> None:
     """Set all that can be set."""
-    sql = "UPDATE tag SET name = ?, status = ?, config = ?, updated = ? WHERE id = ?"
-    cn.execute(sql, (name, status, json.dumps(config), now, tag_id))
+    numbered.update(cn, TABLE, tag_id, {"name": name, "status": status, "config": json.dumps(config)}, now)
