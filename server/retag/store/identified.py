@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from retag import errors
-from retag.store.members import GONE, AsOf, Queries, marks, some_of
+from retag.store.members import GONE, AsOf, Queries, marks, some_of, was_in
 
 Identifier = tuple[int, bytes]
 """`(kind, value)`."""
@@ -68,11 +68,7 @@ async def holders(
 
 async def check_shared(reader: Queries, build: int, as_of: AsOf) -> None:
     """Gone when somebody who was in has since withheld their identifiers: no file has them any more."""
-    then = (
-        "SELECT t.opens <= ?3 AND t.closes > ?3 FROM transition t WHERE t.build = ?1"
-        " AND t.visitor = w.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
-    )
     now = "SELECT m.opens <= ?3 AND m.closes > ?3 FROM member m WHERE m.build = ?1 AND m.visitor = w.visitor"
-    sql = f"SELECT 1 FROM withheld w WHERE w.step > ?2 AND coalesce(({then}), ({now})) LIMIT 1"
+    sql = f"SELECT 1 FROM withheld w WHERE w.step > ?2 AND coalesce(({was_in('w')}), ({now})) LIMIT 1"
     if await reader.one(sql, (build, as_of.step, as_of.instant)):
         raise errors.Gone(GONE)

@@ -205,15 +205,20 @@ async def check_whole(
 ) -> None:
     """Gone when somebody who was in has since been erased or objected: their id is given out no more. With
     `behind`, only since that later step; `cause` is the least that counts."""
-    then = (
-        "SELECT t.opens <= ?3 AND t.closes > ?3 FROM transition t WHERE t.build = ?1"
-        " AND t.visitor = gone.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
-    )
     gone = "SELECT 1 FROM transition gone WHERE build = ?1 AND step > ?4 AND cause > 0 AND cause >= ?5"
-    sql = f"{gone} AND ({then}) LIMIT 1"
+    sql = f"{gone} AND ({was_in('gone')}) LIMIT 1"
     params = (build, as_of.step, as_of.instant, as_of.step if behind is None else behind, cause)
     if await reader.one(sql, params):
         raise errors.Gone(GONE)
+
+
+def was_in(who: str) -> str:
+    """SQL: whether the visitor of the table `who` was in build ?1 at step ?2 and instant ?3, null where no
+    later step changed that."""
+    return (
+        "SELECT t.opens <= ?3 AND t.closes > ?3 FROM transition t WHERE t.build = ?1"
+        f" AND t.visitor = {who}.visitor AND t.step > ?2 ORDER BY t.step, t.id LIMIT 1"
+    )
 
 
 def some_of(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
