@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hits import ACCOUNT, ENTROPY, KEYS, NOW, TAG, door, hit, server_results
-from retag import errors, identity
+from retag import browser_side, errors, identity
 from retag.events import OUTCOMES
 from retag.ingest import Door
 from retag.keyring import Keyring
@@ -459,3 +460,13 @@ def test_a_refused_event_makes_no_newcomer():
     given = here.take(hit(first | {"consent": 1}, address="192.0.2.1"), OTHER)
     assert refused.visitor is None
     assert given.visitor == identity.mint(NOW, OTHER)
+
+
+def test_what_a_long_request_says_of_its_page_is_not_remembered():
+    """In memory lie some thousands of pages: none may be as large as an address may."""
+    for number, kept in ((1, 1), (5000, 0)):
+        browser_side._context.cache_clear()
+        ad = quote(json.dumps({"loc": "https://shop.example/", "title": f"never said before {'x' * number}"}))
+        case = hit(None, query=f"tid={TAG}&event=pagevisit&ad={ad}".encode(), method="GET")
+        assert door().take(case, ENTROPY).events
+        assert browser_side._context.cache_info().currsize == kept

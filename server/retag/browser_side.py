@@ -26,7 +26,7 @@ LONGEST_NAME = 200
 LONGEST_TEXT, LONGEST_ADDRESS = 200, 4096
 LARGEST_SCREEN = 100_000
 MOST_REMEMBERED = 4096
-"""Bytes of a body up to which what it says of its page is remembered."""
+"""Bytes of a request up to which what it says of its page is remembered."""
 TAG, WEB = SOURCES["tag"], PLATFORMS["web"]
 
 encode = msgspec.json.encode
@@ -109,7 +109,7 @@ def context_of(hit: Hit, tag: Tag, beacon: Beacon, device: Device) -> bytes:
         tag.params,
     )
     try:
-        return _context(*said) if len(hit.body) < MOST_REMEMBERED else _worded(*said)
+        return _context(*said) if len(hit.body) + len(hit.query) < MOST_REMEMBERED else _worded(*said)
     except TypeError:  # a list where a text should be cannot be looked up
         return _worded(*said)
 
