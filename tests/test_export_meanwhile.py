@@ -6,7 +6,7 @@ import pathlib
 import signal
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import httpx
 import pytest
@@ -34,27 +34,34 @@ def drained(reader):
     return bytes(found).removesuffix(b"\r\n0\r\n\r\n").splitlines()
 
 
-@pytest.mark.parametrize("wish", ["erase", "opt_out"])
-def test_who_goes_while_it_is_printed_is_not_in_what_follows(tmp_path, wish):
-    """Its reader has everybody else; asking for it again is 410, and a new one is without them."""
+@contextmanager
+def crowd(tmp_path):
+    """A server, a client of it, the export of a large audience now, and as of one instant."""
     with serving(tmp_path) as server:
-        path = crowded(server)
+        path = f"{crowded(server)}?format=ndjson"
         headers = {"authorization": f"Bearer {server.key}"}
         with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client:
             token = client.head(path).headers["retag-as-of"]
-            with begun(server, f"{path}?format=ndjson&as_of={token}") as reader:
-                last, account = (MEMBERS - 1).to_bytes(16, "big"), [server.account][: wish == "erase"]
-                with closing(sqlite3.connect(tmp_path / "retag.db", timeout=30, isolation_level=None)) as cn:
-                    cn.execute("BEGIN IMMEDIATE")
-                    getattr(upkeep, wish)(cn, *account, last, int(time.time() * 1000))
-                    cn.execute("COMMIT")
-                lines = drained(reader)
-            assert json.loads(lines[-1])["rows"] == MEMBERS - 1
-            assert last.hex()[-12:].encode() not in lines[-3]
-            soon(lambda: not parts(server))
-            assert client.get(f"{path}?format=ndjson&as_of={token}").status_code == 410
-            *lines, trailer = client.get(f"{path}?format=ndjson").text.splitlines()
-            assert len(lines) == json.loads(trailer)["rows"] == MEMBERS - 1
+            yield server, client, path, f"{path}&as_of={token}"
+
+
+@pytest.mark.parametrize("wish", ["erase", "opt_out"])
+def test_who_goes_while_it_is_printed_is_not_in_what_follows(tmp_path, wish):
+    """Its reader has everybody else; asking for it again is 410, and a new one is without them."""
+    with crowd(tmp_path) as (server, client, path, frozen):
+        with begun(server, frozen) as reader:
+            last, account = (MEMBERS - 1).to_bytes(16, "big"), [server.account][: wish == "erase"]
+            with closing(sqlite3.connect(tmp_path / "retag.db", timeout=30, isolation_level=None)) as cn:
+                cn.execute("BEGIN IMMEDIATE")
+                getattr(upkeep, wish)(cn, *account, last, int(time.time() * 1000))
+                cn.execute("COMMIT")
+            lines = drained(reader)
+        assert json.loads(lines[-1])["rows"] == MEMBERS - 1
+        assert last.hex()[-12:].encode() not in lines[-3]
+        soon(lambda: not parts(server))
+        assert client.get(frozen).status_code == 410
+        *lines, trailer = client.get(path).text.splitlines()
+        assert len(lines) == json.loads(trailer)["rows"] == MEMBERS - 1
 
 
 def test_audience_that_is_deleted_meanwhile_is_printed_to_its_end(tmp_path):
@@ -126,15 +133,11 @@ def press_of(server):
 
 def test_press_that_is_killed_leaves_nothing_behind(tmp_path):
     """Its reader hears no end; whoever asks again at the same instant has everything."""
-    with serving(tmp_path) as server:
-        path = crowded(server)
-        headers = {"authorization": f"Bearer {server.key}"}
-        with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client:
-            token = client.head(path).headers["retag-as-of"]
-            with begun(server, f"{path}?format=ndjson&as_of={token}") as reader:
-                os.kill(press_of(server), signal.SIGKILL)
-                lines = drained(reader)
-            assert b"sha256" not in lines[-1]
-            soon(lambda: not parts(server))
-            *lines, trailer = client.get(f"{path}?format=ndjson&as_of={token}").text.splitlines()
-            assert len(lines) == json.loads(trailer)["rows"] == MEMBERS
+    with crowd(tmp_path) as (server, client, _, frozen):
+        with begun(server, frozen) as reader:
+            os.kill(press_of(server), signal.SIGKILL)
+            lines = drained(reader)
+        assert b"sha256" not in lines[-1]
+        soon(lambda: not parts(server))
+        *lines, trailer = client.get(frozen).text.splitlines()
+        assert len(lines) == json.loads(trailer)["rows"] == MEMBERS
