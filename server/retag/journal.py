@@ -63,11 +63,6 @@ class Journal:
         """From an event's coming to its commit, s: the oldest of each batch."""
         return self._writer.waits
 
-    @property
-    def depth(self) -> int:
-        """Events handed over and not committed yet."""
-        return self._depth - self._writer.taken
-
     def append_nowait(self, events: Sequence[Event], apart: Sequence[Event], done: Done) -> None:
         """Queue events; `done(None)` follows on the loop when they are on disk, else `done(error)`.
 
@@ -138,7 +133,7 @@ class Journal:
         uncommitted = 0 if oldest is None else int((time.monotonic() - oldest) * 1000)
         waiting, since = self.store.waiting()
         unfolded = int((time.monotonic() - since) * 1000) if waiting else 0
-        return uncommitted, unfolded, self.depth
+        return uncommitted, unfolded, self._depth - self._writer.taken
 
     async def close(self) -> None:
         """Refuse more, finish what is queued, fold, and close the store."""

@@ -83,7 +83,7 @@ def usual(body: bytes) -> Beacon | None:
         not found.tag
         or len(found.tag) > TAG_LIMIT
         or len(found.event) > EVENT_LIMIT
-        or body.count(b"{") + body.count(b"[") > DEPTH
+        or not shallow_text(body)
     ):
         return None
     found.faults = 0

@@ -61,7 +61,7 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
         return NOTHING
 
     def _until(self, memory: Memory, needed: list[float]) -> Span:
-        opens, closes = int(memory[0][0]), EVER if self.retention >= EVER else int(needed[0]) + self.retention
+        opens, closes = int(memory[0][0]), after(int(needed[0]), self.retention)
         return (opens, closes) if opens < closes else NOTHING
 
     def _enough(self, found: int, total: float) -> bool:

@@ -153,7 +153,7 @@ class DoorProtocol(HttpToolsProtocol):
             )
 
     def on_message_begin(self) -> None:
-        if self.lingering or self.transport.is_closing():
+        if self._over():
             raise Refused
         self.url = b""
         self.headers = []
