@@ -48,10 +48,10 @@ def load(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
     if args.name:
         args.list = database.write(cn, lambda cn: lists.create(cn, account, args.name, args.type, now))
     done = loading.Progress(0, 0, 0, 0)
-    with tqdm(unit=" records", unit_scale=True) as bar:
+    with tqdm(unit=" records", unit_scale=True, miniters=0) as bar:  # drawn ten times a second
         for done in loading.load(cn, args.list, "REMOVE" if args.remove else "ADD", args.file, now):
+            bar.set_postfix(waiting=done.waiting, refresh=False)
             bar.update(done.processed - bar.n)
-            bar.set_postfix(waiting=done.waiting)
     if not done.processed:
         raise errors.Invalid(args.file.name, "holds no record")
     shown = find(cn, args.list)
