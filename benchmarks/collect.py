@@ -1,13 +1,18 @@
 """How fast is the door? One core for the server, one for wrk, everything in one run.
 
-    python benchmarks/collect.py [--seconds 8] [--connections 64] [--only raw,nginx,door,river]
+    python benchmarks/collect.py [--seconds 8] [--connections 64] [--only raw,nginx,door,river,flood]
 
-The same beacon, a page view of 300 bytes by one of 10,000 visitors with a signed cookie, goes to:
+Beacons of 350 bytes from 10,000 visitors with a signed cookie, one event each, every event new, go to:
 
     raw     uvicorn with an app that reads the body and answers 204: the ceiling of the stack
     nginx   `empty_gif` with a buffered log: nothing is durable, nothing verified (a GET, when nginx is there)
     door    Retag: decoded, verified, screened, committed with synchronous=FULL, then answered; no folding
-    river   Retag with 10 audiences, folding on the same core; how far the fold was behind is sampled
+    river   Retag with the shop's 50 audiences (benchmarks/shop.py, two of them of everybody), folding on the
+            same core; how far the fold was behind is sampled
+    flood   the same with 10 audiences and one page: seven of the ten take in every event
+
+The visitors are in the middle of visits of 1 to 9 events to the shop, all of them at once, so that whoever
+comes is somebody else than those who came just before.
 
 Each server is measured after it has run for a while: its caches have met the visitors, and its write-ahead
 log is long. Every answer must be 2xx, and afterwards the log must hold a row for each.
@@ -18,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -29,18 +35,20 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import shop
 
 HERE = Path(__file__).resolve().parent
 SERVER_CORE, LOAD_CORE = "0", "1"
 VISITORS = 10_000
 LUA = """
-local cookies, at = {}, 0
-for line in io.lines("%(cookies)s") do cookies[#cookies + 1] = line end
-local heads, tails, sent = {}, {}, os.time() %% 100000 * 10000000
+local heads, tails, at, sent = {}, {}, 0, os.time() %% 100000 * 10000000
 function init(args)
-  for i, cookie in ipairs(cookies) do
+  for line in io.lines("%(beacons)s") do
+    local cookie, body = line:match("([^\t]*)\t(.*)")
     local headers = {}
     headers["Content-Type"] = "text/plain;charset=UTF-8"
     headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)" ..
@@ -50,35 +58,73 @@ function init(args)
     headers["Accept-Encoding"] = "gzip, deflate, br"
     headers["Accept-Language"] = "en-GB,en;q=0.9"
     headers["Cookie"] = cookie
-    local whole = wrk.format("POST", "/v3/", headers, string.format([[%(body)s]], i))
+    local whole = wrk.format("POST", "/v3/", headers, body)
     local from, to = whole:find("%(id)s", 1, true)
-    heads[i], tails[i] = whole:sub(1, from - 1), whole:sub(to + 1)
+    heads[#heads + 1], tails[#tails + 1] = whole:sub(1, from - 1), whole:sub(to + 1)
   end
 end
 function request()
   at, sent = at %% #heads + 1, sent + 1
-  return heads[at] .. string.format("%%012d", sent) .. tails[at]
+  return heads[at] .. os.time() .. string.format("%%03d%%038d", sent %% 1000, sent) .. tails[at]
 end
 """
-ID = "#" * 12
-"""In its place comes a number that no other request has: a repeated event is hardly folded at all."""
-BODY = (
-    '{"tid":"%(tag)s","event":"pagevisit","ed":{"event_id":"e-############","product_id":"p-%%d","value":"12.50",'
-    '"currency":"EUR","order_quantity":1},"ad":{"loc":"https://shop.example/products/lamp?utm_source=mail",'
-    '"ref":"https://shop.example/","sw":1920,"sh":1080,"if":false},"cb":1795478400000}'
-)
-RULES: list[dict[str, Any]] = [
+ID = "#" * 51
+"""In its place comes what no other request has, in the form of the tag's own ids: the time, and 38 digits."""
+EVERYBODY: list[dict[str, Any]] = [{"retention_days": 30}, {"event": "pagevisit", "retention_days": 180}]
+FLOOD: list[dict[str, Any]] = [
     {"event": "pagevisit", "retention_days": 30},
     {"event": "addtocart", "retention_days": 30},
     {"event": "checkout", "retention_days": 180},
-    {"url": "https://shop.example/products/lamp", "retention_days": 7},
+    {"url": "https://shop.example/category-7/sku-7", "retention_days": 7},
     {"event": "pagevisit", "event_data": {"currency": "EUR"}, "retention_days": 14},
     {"event": "pagevisit", "min_count": 3, "retention_days": 30},
     {"all": [{"event": "pagevisit", "retention_days": 30}], "none": [{"event": "checkout"}]},
     {"any": [{"event": "search"}, {"event": "signup"}], "retention_days": 60},
     {"event": "pagevisit", "min_value": 100, "retention_days": 30},
-    {"all": [{"url": {"contains": "/products/"}, "retention_days": 90}]},
+    {"all": [{"url": {"contains": "/category-7/"}, "retention_days": 90}]},
 ]
+
+
+PRICES = {sku: f"{random.Random(sku).expovariate(1 / 60) + 1:.2f}" for sku in shop.PRODUCTS}
+
+
+def audiences(mode: str) -> list[dict[str, Any]]:
+    """The rules that a mode's server folds into."""
+    return {"river": [*shop.rules(48), *EVERYBODY], "flood": FLOOD}.get(mode, [])
+
+
+def visit(tag: str, chance: random.Random) -> Iterator[str]:
+    """The beacons of one visit."""
+    shelf = chance.randrange(len(shop.CATEGORIES))
+    for _ in range(chance.randrange(1, 10)):
+        sku = chance.choice(shop.PRODUCTS[shelf :: len(shop.CATEGORIES)])
+        yield beacon(tag, chance.choice(shop.NAMES), shop.CATEGORIES[shelf], sku)
+
+
+def beacon(tag: str, name: str, category: str, sku: str) -> str:
+    data: dict[str, Any] = {"event_id": ID}
+    if name != "init":
+        data |= {"product_id": sku, "value": PRICES[sku], "currency": "EUR", "order_quantity": 1}
+    page = {
+        "loc": f"https://shop.example/{category}/{sku}?utm_source=mail",
+        "ref": "https://shop.example/",
+        "sw": 1920,
+        "sh": 1080,
+        "if": False,
+    }
+    told = {"tid": tag, "event": name, "ed": data, "ad": page, "cb": time.time_ns() // 1_000_000}
+    return json.dumps(told, separators=(",", ":"))
+
+
+def beacons(mode: str, tag: str, ids: list[str]) -> list[str]:
+    """One line `cookie<tab>body` for each."""
+    chance = random.Random(1)
+    if mode == "flood":
+        made = [(one, beacon(tag, "pagevisit", "category-7", "sku-7")) for one in ids]
+    else:
+        made = [(one, body) for one in ids for body in visit(tag, chance)]
+        chance.shuffle(made)
+    return [f"retag={one}\t{body}\n" for one, body in made]
 
 
 async def raw(scope: Any, receive: Any, send: Any) -> None:
@@ -197,7 +243,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def prepare(folder: Path) -> tuple[str, Path | None]:
+def prepare(folder: Path, mode: str) -> tuple[str, Path | None]:
     """A fresh database with a tag and 10,000 signed visitors: (path, wrk script)."""
     import msgspec
 
@@ -214,11 +260,10 @@ def prepare(folder: Path) -> tuple[str, Path | None]:
     signer = identity.Signer(keys, int(made["ad_account_id"]), "visitor")
     now = time.time_ns() // 1_000_000 - 86_400_000
     ids = [signer.sign(identity.mint(now + i, os.urandom(16))) for i in range(VISITORS)]
-    cookies = folder / "cookies"
-    cookies.write_text("".join(f"retag={one}\n" for one in ids))
+    lines = folder / "beacons"
+    lines.write_text("".join(beacons(mode, made["tag_id"], ids)))
     script = folder / "beacon.lua"
-    body = BODY % {"tag": made["tag_id"]}
-    script.write_text(LUA % {"cookies": cookies, "body": body, "id": ID})
+    script.write_text(LUA % {"beacons": lines, "id": ID})
     return path, script
 
 
@@ -232,8 +277,8 @@ server { listen 127.0.0.1:%(port)d; location / { empty_gif; } } }
 """
 
 
-def add_audiences(port: int, made: dict[str, Any]) -> None:
-    for number, rule in enumerate(RULES):
+def add_audiences(port: int, made: dict[str, Any], rules: list[dict[str, Any]]) -> None:
+    for number, rule in enumerate(rules):
         body = {"name": f"Audience {number}", "audience_type": "VISITOR", "rule": rule}
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v5/ad_accounts/{made['ad_account_id']}/audiences",
@@ -270,7 +315,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--warm-up", type=int, default=6, help="seconds of load before those that count")
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--only", default="raw,nginx,door,river")
+    parser.add_argument("--only", default="raw,nginx,door,river,flood")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--path", default="", help=argparse.SUPPRESS)
@@ -285,11 +330,11 @@ def main() -> None:
 def measure(folder: Path, given: argparse.Namespace) -> None:
     wanted = given.only.split(",")
     ceiling = 1.0
-    for name in [one for one in ("raw", "nginx", "door", "river") if one in wanted]:
+    for name in [one for one in ("raw", "nginx", "door", "river", "flood") if one in wanted]:
         port = free_port()
         own = folder / name
         own.mkdir()
-        path, script = prepare(own)
+        path, script = prepare(own, name)
         command = [sys.executable, __file__, "--serve", name, "--port", str(port), "--path", path]
         more = ""
         if name == "nginx":
@@ -301,8 +346,9 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
         before = rows(path)
         with Running(command, port, "/healthz") as running:
             behind = Behind(path)
-            if name == "river":
-                add_audiences(port, json.loads((own / "made.json").read_text()))
+            rules = audiences(name)
+            if rules:
+                add_audiences(port, json.loads((own / "made.json").read_text()), rules)
                 behind.start()
             where = "/" if name == "nginx" else "/v3/"
             warm = load(port, script, given.warm_up, given.connections, where) if given.warm_up else {}
@@ -310,12 +356,12 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
             found = load(port, script, given.seconds, given.connections, where)
             found["cost"] = (running.spent() - spent) / found["requests"] * 1e6
             behind.done = True
-            if name == "river":
+            if rules:
                 behind.join()
                 more = f"fold at most {behind.worst:.2f} s behind"
         if name == "raw":
             ceiling = found["rate"]
-        if name in ("door", "river"):
+        if name in ("door", "river", "flood"):
             kept, answers = rows(path) - before, found["requests"] + warm.get("requests", 0)
             bad = found["bad"] + warm.get("bad", 0)
             more += f"  rows {kept:,} for {answers:,.0f} answers"

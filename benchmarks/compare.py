@@ -17,6 +17,7 @@ import duckdb
 import pandas
 
 import audiences as bench
+import shop
 from retag import rules
 from retag.store import estimate, lists, loading, sqlite
 
@@ -26,7 +27,7 @@ RULES = [
     ("buyers", bench.BUYERS, 1001),
     ("everybody", {}, 1002),
 ]
-WITHIN = f"time <= $now AND time > $now - {180 * bench.DAY}"
+WITHIN = f"time <= $now AND time > $now - {180 * shop.DAY}"
 QUERIES = [
     f"SELECT visitor FROM e WHERE name = 'pagevisit' AND contains(url, '/category-7/') AND {WITHIN}"
     " EXCEPT SELECT visitor FROM e WHERE name = 'checkout' AND time <= $now",
@@ -74,7 +75,7 @@ def estimates(cn, now: int) -> None:
     for what, raw, _ in RULES:
         rule = rules.parse("VISITOR", raw)
         started = time.perf_counter()
-        found = estimate.Sampler(cn, bench.ACCOUNT, rule, now).estimate(1)
+        found = estimate.Sampler(cn, shop.ACCOUNT, rule, now).estimate(1)
         seconds = time.perf_counter() - started
         bench.say(f"estimate: {what}", f"{seconds * 1000:,.0f} ms")
         bench.say("  size, give or take (95 %)", f"{found.size:,}, {found.margin:,}")
@@ -83,7 +84,7 @@ def estimates(cn, now: int) -> None:
 def customers(path: Path, count: int) -> None:
     cn = sqlite.connect(path)
     lines = (hashlib.sha256(b"%d" % n).hexdigest() for n in range(count))
-    number = lists.create(cn, bench.ACCOUNT, "Customers", "EMAIL", bench.time_ms())
+    number = lists.create(cn, shop.ACCOUNT, "Customers", "EMAIL", bench.time_ms())
     started = time.perf_counter()
     for done in loading.load(cn, number, "ADD", lines, bench.time_ms()):
         last = done
