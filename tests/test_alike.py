@@ -39,7 +39,7 @@ def log(cn, events):
         data, where = json.dumps({"product_category": category}).encode(), (context or [b""])[0]
         row = (seq, visitor(number), name, time, time, f"https://shop.example/{category}", data, where)
         cn.execute("INSERT INTO log VALUES (?, 1, 1, ?, ?, ?, ?, '', 1, 1, ?, ?, x'', ?, 0)", row)
-        cn.execute("INSERT INTO trail VALUES (?, ?)", (visitor(number), seq))
+        cn.execute("INSERT INTO visitor_file VALUES (?, ?, NULL)", (visitor(number), seq))
     cn.execute("INSERT OR REPLACE INTO progress SELECT 'folded', max(seq) FROM log")
     cn.execute("COMMIT")
 

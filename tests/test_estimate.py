@@ -1,26 +1,23 @@
 """Estimates: exact on a short log, and honest about their error on a long one."""
 
 import contextlib
-import pathlib
 import random
 import sqlite3
 
 import pytest
 
-import retag
 from retag import rules
-from retag.store import estimate
+from retag.store import estimate, sqlite
 from retag.windows import DAY, EVER
 
 NOW = 1_795_478_400_000
-SCHEMA = pathlib.Path(retag.__file__).parent / "store" / "schema" / "0001.sql"
 NAMES = ["pagevisit"] * 70 + ["search"] * 18 + ["addtocart"] * 9 + ["checkout"] * 3
 
 
 @pytest.fixture
 def cn():
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as cn:
-        cn.executescript(SCHEMA.read_text())
+        sqlite.migrate(cn)
         yield cn
 
 
@@ -37,7 +34,7 @@ def log(cn, *, events, visitors, seed=1, account=1, standing=0):
     ]
     cn.execute("BEGIN")
     cn.executemany("INSERT INTO log SELECT ?1, ?2, 1, ?3, ?4, ?5, ?5, '', 1, 1, '', x'', x'', x'', ?6", rows)
-    cn.executemany("INSERT INTO trail VALUES (?, ?)", [(row[2], row[0]) for row in rows])
+    cn.executemany("INSERT INTO visitor_file VALUES (?, ?, NULL)", [(row[2], row[0]) for row in rows])
     cn.execute("COMMIT")
     return rows
 
@@ -123,8 +120,8 @@ def test_a_visitor_who_never_stops_does_not_take_the_time(cn, monkeypatch):
     truth = buyers(log(cn, events=5_000, visitors=600), 30)
     busy = cn.execute("SELECT visitor FROM trail LIMIT 1").fetchone()[0]
     cn.execute("UPDATE log SET visitor = ? WHERE seq > 3000", (busy,))
-    cn.execute("DELETE FROM trail WHERE seq > 3000")
-    cn.execute("INSERT INTO trail SELECT visitor, seq FROM log WHERE seq > 3000")
+    cn.execute("DELETE FROM visitor_file WHERE place > 3000")
+    cn.execute("INSERT INTO visitor_file SELECT visitor, seq, NULL FROM log WHERE seq > 3000")
     sampler = estimate.Sampler(cn, 1, rule(), NOW)
     assert len(sampler._facts(busy)) == 50
     assert sampler._weight(busy, 1) in (0.0, 1 / (2000 + kept(cn, busy)))

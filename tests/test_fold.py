@@ -2,11 +2,11 @@
 
 import pytest
 
-from beds import DAY, HOUR, NOW, Bed, event, visitor
+from beds import ACCOUNT, DAY, HOUR, NOW, Bed, event, visitor
 from retag import fold, upkeep
 from retag.events import SOURCES
 from retag.people import KINDS
-from retag.store import showing
+from retag.store import erasing, settle, showing
 
 API = SOURCES["conversions_api"]
 FILE = SOURCES["file_upload"]
@@ -52,6 +52,53 @@ def test_same_browser_event_twice_counts_once(bed):
     bed.take(browser(), browser(time=NOW + HOUR))
     bed.take(browser(time=NOW + 48 * HOUR))
     assert bed.standings() == [0, 1, 1]
+
+
+PAGE = NOW - 5_000
+OWN_ID = f"{PAGE}{'4294967295' * 4}"
+"""An id as the tag makes it: when its page began, and 128 bits."""
+
+
+def test_ids_of_the_tag_lie_in_the_order_of_their_pages(bed):
+    """So what comes next is written beside what came last, and an id of a shop's own goes anywhere."""
+    ids = [f"{PAGE + n * 100}{n * 7919 % 1000:038d}1" for n in range(50)]
+    bed.take(*(browser(event_id=one, visitor=n) for n, one in enumerate(ids)))
+    assert bed.rows("SELECT seq FROM seen ORDER BY key") == [(n + 1,) for n in range(50)]
+
+
+def test_ids_of_one_moment_are_told_apart(bed):
+    """The same millisecond, one visitor, other bits, another name, another account."""
+    bed.take(
+        browser(event_id=OWN_ID + "0"),
+        browser(event_id=OWN_ID + "1"),
+        browser(event_id=OWN_ID + "0", name="search"),
+        browser(event_id=OWN_ID + "0", account=2),
+        browser(event_id=OWN_ID + "0"),
+    )
+    assert bed.standings() == [0, 0, 0, 0, 1]
+
+
+def test_an_id_of_the_tag_pairs_with_the_servers_half(bed):
+    """A shop may read the id on the page and send it from its server too."""
+    bed.take(browser(event_id=OWN_ID), server(event_id=OWN_ID))
+    assert bed.standings() == [0, 1]
+
+
+def test_an_import_is_permanent_whatever_its_ids_look_like(bed):
+    """Its rows are found where every version has put them."""
+    bed.take(event(source=FILE, event_id=OWN_ID))
+    key = settle.digest(ACCOUNT, "pagevisit", OWN_ID)
+    assert bed.rows("SELECT key FROM seen") == [(key,)]
+
+
+@pytest.mark.parametrize("event_id", [OWN_ID, "e1"])
+def test_an_erased_visitors_ids_are_forgotten(bed, event_id):
+    """Their rows name the visitor."""
+    bed.take(browser(event_id=event_id), browser(event_id=event_id, visitor=2))
+    bed.cn.execute("BEGIN")
+    erasing.erase(bed.cn, ACCOUNT, visitor(1), NOW)
+    bed.cn.execute("COMMIT")
+    assert bed.rows("SELECT seq FROM seen") == [(2,)]
 
 
 def test_id_returns_after_48_hours(bed):

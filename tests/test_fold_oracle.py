@@ -19,12 +19,11 @@ from test_rules_oracle import exhaustive, histories, instants, typed_rules
 
 TABLES = (
     "transition",
-    "memory",
+    "visitor_file",
     "member",
     "build",
     "audience",
     "seen",
-    "trail",
     "log",
     "identifier",
     "progress",

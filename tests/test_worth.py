@@ -46,7 +46,7 @@ def log(path, events, *, account=1):
             "INSERT INTO log VALUES (?, ?, 1, ?, ?, ?, ?, '', 1, 1, ?, ?, x'', ?, ?)",
             (seq, account, visitor(number), name, time, *(given[one] for one in GIVEN)),
         )
-        cn.execute("INSERT INTO trail VALUES (?, ?)", (visitor(number), seq))
+        cn.execute("INSERT INTO visitor_file VALUES (?, ?, NULL)", (visitor(number), seq))
     cn.execute("INSERT OR REPLACE INTO progress SELECT 'folded', max(seq) FROM log")
     cn.execute("COMMIT")
     cn.close()

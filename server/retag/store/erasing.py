@@ -10,7 +10,7 @@ import sqlite3
 
 from retag import fold
 from retag.store import graves, log, marking
-from retag.store.settle import digest, tag_bytes
+from retag.store.settle import digest, key_of, tag_bytes
 from retag.windows import EVER
 
 OBJECTED, ERASED = 1, 2
@@ -29,7 +29,7 @@ def erase(cn: sqlite3.Connection, account: int, visitor: bytes, now: int) -> Non
     for place in places:
         _forget_ids(cn, place, visitor)
     cn.executemany("DELETE FROM log WHERE seq = ?", [(place,) for place in places])
-    for table in ("trail", "identifier", "bot_log", "opt_out", "withheld", "consent_log"):
+    for table in ("visitor_file", "identifier", "bot_log", "opt_out", "withheld", "consent_log"):
         cn.execute(f"DELETE FROM {table} WHERE visitor = ?", (visitor,))
     lists = cn.execute("SELECT id FROM customer_list WHERE account = ?", (account,)).fetchall()
     gone = [(row[0], visitor) for row in lists]
@@ -75,7 +75,7 @@ def _leave(cn: sqlite3.Connection, visitor: bytes, now: int, cause: int) -> None
     )
     rows = cn.execute(sql, (visitor,)).fetchall()
     cn.execute("DELETE FROM likeness_member WHERE visitor = ?", (visitor,))
-    cn.execute("DELETE FROM memory WHERE visitor = ?", (visitor,))
+    cn.execute("DELETE FROM visitor_file WHERE visitor = ? AND place <= 0", (visitor,))
     cn.executemany("DELETE FROM member WHERE build = ? AND visitor = ?", [(r[0], visitor) for r in rows])
     for build, _, opens, closes, _ in rows:
         marking.shifts_of(cn).append((build, visitor, (opens, closes), (EVER, EVER)))
@@ -93,11 +93,11 @@ def _leave(cn: sqlite3.Connection, visitor: bytes, now: int, cause: int) -> None
 
 def _forget_ids(cn: sqlite3.Connection, place: int, visitor: bytes) -> None:
     """The ids met in one event of the visitor."""
-    sql = "SELECT account, tag, name, event_id FROM log WHERE seq = ?"
+    sql = "SELECT account, tag, name, event_id, source FROM log WHERE seq = ?"
     row = cn.execute(sql, (place,)).fetchone()
     if row is None or not row[3]:
         return
-    account, tag, name, event_id = row
-    key = digest(account, name, event_id)
-    cn.execute("DELETE FROM seen WHERE key = ? AND who = ?", (key, visitor + tag_bytes(tag)))
-    cn.execute("DELETE FROM seen WHERE key = ? AND visitor = ?", (key, visitor))
+    account, tag, name, event_id, source = row
+    for key in {key_of(account, name, event_id, source), digest(account, name, event_id)}:
+        cn.execute("DELETE FROM seen WHERE key = ? AND who = ?", (key, visitor + tag_bytes(tag)))
+        cn.execute("DELETE FROM seen WHERE key = ? AND visitor = ?", (key, visitor))

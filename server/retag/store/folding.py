@@ -102,15 +102,16 @@ def save_log(cn: sqlite3.Connection, entries: Sequence[Entry]) -> None:
             sql = f"UPDATE log SET standing = {standing} WHERE seq IN ({','.join('?' * len(some))})"
             cn.execute(sql, some)
     if entries:
-        trail = "SELECT visitor, seq FROM log WHERE seq >= ? AND seq <= ? ORDER BY visitor"
-        cn.execute(f"INSERT OR IGNORE INTO trail {trail}", (entries[0].seq, entries[-1].seq))
+        filed = "SELECT visitor, seq, NULL FROM log WHERE seq >= ? AND seq <= ? ORDER BY visitor"
+        cn.execute(f"INSERT OR IGNORE INTO visitor_file {filed}", (entries[0].seq, entries[-1].seq))
 
 
 def save_moves(cn: sqlite3.Connection, moves: list[Move]) -> None:
     """Give earlier events to the visitor that their browser's half named."""
     cn.executemany("UPDATE log SET visitor = ? WHERE seq = ?", [(m.taker, m.seq) for m in moves])
-    cn.executemany("DELETE FROM trail WHERE visitor = ? AND seq = ?", [(m.giver, m.seq) for m in moves])
-    bulk.insert(cn, "INSERT OR IGNORE INTO trail", [(m.taker, m.seq) for m in moves])
+    gone = "DELETE FROM visitor_file WHERE visitor = ? AND place = ?"
+    cn.executemany(gone, [(m.giver, m.seq) for m in moves])
+    bulk.insert(cn, "INSERT OR IGNORE INTO visitor_file", [(m.taker, m.seq, None) for m in moves])
 
 
 def drop(cn: sqlite3.Connection, places: list[int]) -> None:

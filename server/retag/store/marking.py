@@ -1,8 +1,9 @@
 """Marks: what each build knows of each visitor, loaded and stored in bulk.
 
 The window of whoever is in, or is to come in, is a row of `member`, in the order in which audiences are read.
-What the rules remember lies in `memory`, all rules of one visitor in one row, so that a visit changes one
-page and not one for each rule. A plain rule remembers no more than its window, and has no part in that row.
+What the rules remember lies in the visitor's file, all rules in one row, beside the places of their events:
+so a visit changes one page and not one for each rule. A plain rule remembers no more than its window, and has
+no part in that row.
 """
 
 from __future__ import annotations
@@ -102,17 +103,18 @@ def _load_windows(cn: sqlite3.Connection, marks: Marks, pairs: Sequence[Pair]) -
 
 def load_rows(cn: sqlite3.Connection, places: Sequence[Place]) -> dict[Place, Row]:
     """What the rules remember, of those of whom they remember anything."""
-    columns, source = "hex(visitor), part, hex(marks)", "k CROSS JOIN memory m USING (visitor, part)"
-    rows = bulk.lookup(cn, places, "visitor, part", columns, source)
+    columns, source = "hex(visitor), -place, hex(marks)", "k CROSS JOIN visitor_file f USING (visitor, place)"
+    asked = [(visitor, -part) for visitor, part in places]
+    rows = bulk.lookup(cn, asked, "visitor, place", columns, source)
     return {(unhex(visitor), part): read(unhex(kept)) for visitor, part, kept in rows}
 
 
 def save_rows(cn: sqlite3.Connection, rows: Mapping[Place, Row]) -> None:
     """Store them anew, with their marks packed. Nothing needs no row."""
-    kept = [(*place, stored(row)) for place, row in sorted(rows.items()) if not row.empty]
-    bulk.insert(cn, "INSERT OR REPLACE INTO memory", kept)
-    gone = [place for place, row in rows.items() if row.empty]
-    cn.executemany("DELETE FROM memory WHERE visitor = ? AND part = ?", gone)
+    kept = [(visitor, -part, stored(row)) for (visitor, part), row in sorted(rows.items()) if not row.empty]
+    bulk.insert(cn, "INSERT OR REPLACE INTO visitor_file", kept)
+    gone = [(visitor, -part) for (visitor, part), row in rows.items() if row.empty]
+    cn.executemany("DELETE FROM visitor_file WHERE visitor = ? AND place = ?", gone)
 
 
 def save(cn: sqlite3.Connection, marks: Marks, now: int) -> Changes:

@@ -33,7 +33,7 @@ def events(cn: sqlite3.Connection, before: int, table: str = "log") -> bool:
     cn.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, _, _ in rows])
     if table == "log":
         gone = [(visitor, seq) for seq, visitor, _ in rows]
-        cn.executemany("DELETE FROM trail WHERE visitor = ? AND seq = ?", gone)
+        cn.executemany("DELETE FROM visitor_file WHERE visitor = ? AND place = ?", gone)
     else:
         log.set_progress(cn, "apart", max(log.progress(cn, "apart"), rows[-1][0]))
     return len(rows) == SLICE

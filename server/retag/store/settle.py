@@ -9,6 +9,7 @@ Orders: an order id counts once for a tag; a refund, or an order of no value, is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any
@@ -28,6 +29,9 @@ ORDERS = "checkout"
 ANY_TAG = bytes(8)
 NEWEST = 16
 """Browsers of one event id, the newest visitors first, among whom a server's event looks for its half."""
+TIMED = re.compile(r"([12]\d{12})\d{20}")
+"""The tag's own ids: the ms at which their page began, and 128 random bits. An import's key has no time: it
+is kept for ever, and was before there was one."""
 Key = tuple[int, bytes]
 
 
@@ -70,6 +74,19 @@ def digest(account: int, kind: str, text: str) -> int:
     return int.from_bytes(blake2b(raw, digest_size=8).digest(), "big") >> 1
 
 
+def key_of(account: int, name: str, event_id: str, source: int) -> int:
+    """The key of an event's id, 0 of none: 35 bits of time before 28 of the digest where the id has a time.
+
+    So the ids of one hour lie together in the file, and the next one goes beside them: spread by a digest
+    alone, each would be a page to read and write, the more of them the more are kept.
+    """
+    if not event_id or fields.is_template(event_id):
+        return 0
+    key = digest(account, name, event_id)
+    timed = TIMED.match(event_id) if source != FILE else None
+    return int(timed[1]) >> 6 << 28 | key >> 35 if timed else key
+
+
 def order_of(event: Event) -> tuple[str, bool]:
     """`(order id or '', whether it is a purchase)` of a checkout."""
     data: dict[str, Any] = msgspec.json.decode(event.data) if event.data else {}
@@ -82,8 +99,7 @@ def order_of(event: Event) -> tuple[str, bool]:
 def entry(seq: int, event: Event) -> Entry:
     """An event with its keys; what is no purchase is settled at once."""
     one = Entry(seq, event, event.visitor)
-    if event.event_id and not fields.is_template(event.event_id):
-        one.key = digest(event.account, event.name, event.event_id)
+    one.key = key_of(event.account, event.name, event.event_id, event.source)
     if event.name == ORDERS and event.data:
         order, paid = order_of(event)
         one.order = digest(event.account, "\0order", order) if order else 0
