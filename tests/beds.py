@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from retag import fold
+from retag.draft import Draft
 from retag.events import SOURCES, Event
-from retag.store import log, sqlite
+from retag.store import log, settle, sqlite
 from retag.store.desk import Desk
 
 NOW = 1_795_478_400_000
@@ -72,7 +73,9 @@ class Bed:
         self.desk.stale = True
         counts = {}
         if entries:
-            counts, _ = fold.advance(self.cn, self.desk, entries, entries[-1][0], now)
+            self.desk.refresh(self.cn)
+            draft = Draft(self.desk, [settle.entry(*one) for one in entries], now).whole(self.cn)
+            counts, _ = fold.advance(self.cn, self.desk, draft, entries[-1][0], now)
         self.cn.execute("COMMIT")
         return counts
 

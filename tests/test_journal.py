@@ -169,6 +169,39 @@ async def test_another_process_may_write_too(tmp_path):
     assert stored(tmp_path / "a.db", "SELECT count(*) FROM trail") == [20]
 
 
+def test_a_draft_does_not_outlive_what_it_was_made_of(tmp_path):
+    """An audience that another process makes between draft and fold gets the events that were drafted."""
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    bed = Bed(tmp_path / "a.db")
+    store.append([event(), event(visitor=visitor(2))], ())
+    for _ in store.draft(NOW, 10):
+        pass
+    audience = bed.audience({"event": "pagevisit"})
+    assert store.fold(NOW, 10).counts == {"counted": 2}
+    assert bed.members(audience) == {visitor(1), visitor(2)}
+    store.close()
+
+
+def test_events_that_come_while_a_fold_is_drafted_wait_for_the_next(tmp_path):
+    """Each is folded once."""
+    bed = Bed(tmp_path / "a.db")
+    often = bed.audience({"event": "pagevisit", "min_count": 3})
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    store.append([event(time=NOW + n) for n in range(2)], ())
+    steps = 0
+    for _ in store.draft(NOW, 10):
+        store.append([event(time=NOW + 10 + steps)], ())
+        steps += 1
+    assert steps > 0
+    assert store.fold(NOW, 10).events == 2
+    assert bed.members(often, NOW + 20) == set()
+    assert (store.waiting()[0], store.fold(NOW, 10).events) == (steps, steps)
+    assert bed.members(often, NOW + 20) == {visitor(1)}
+    store.close()
+
+
 async def test_failed_write_is_rolled_back(tmp_path):
     """The caller gets the error; nothing of it stays."""
 
@@ -225,16 +258,16 @@ async def test_full_disk_is_overload_and_passes(tmp_path):
 
 async def test_event_that_breaks_a_rule_does_not_stop_the_fold(tmp_path, monkeypatch):
     """It is filed without its rules, and those after it are folded."""
-    from retag import fold
+    from retag import draft
 
-    inner = fold.touches_of
+    inner = draft.touches_of
 
     def touches(desk, counted):
         if any(e.event_id == "bad" for e, _ in counted):
             raise ValueError("a rule broke")
         return inner(desk, counted)
 
-    monkeypatch.setattr(fold, "touches_of", touches)
+    monkeypatch.setattr(draft, "touches_of", touches)
     async with running(tmp_path / "a.db") as one:
         await one.append([event(event_id=i, visitor=visitor(n)) for n, i in enumerate(["1", "bad", "2"])])
         await until(lambda: one.store.waiting()[0] == 0)

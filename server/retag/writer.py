@@ -214,7 +214,6 @@ class Writer:
         if time.monotonic() > self._last_fold:
             return False
         most = 1 if self._sick else self._pace.most(since, time.monotonic() - self._heard > QUIET_S)
-        started = time.perf_counter()
         self.folds += 1
         try:
             folded = self._fold(most)
@@ -222,7 +221,6 @@ class Writer:
             self.folds -= 1
             return self._fold_failed(error)
         self._sick = False
-        self._pace.folded(folded.events, time.perf_counter() - started)
         self._tell(self._tell_folded, folded)
         return True
 
@@ -232,9 +230,17 @@ class Writer:
             self._on_folded(folded)
 
     def _fold(self, most: int) -> Folded:
-        """A slice. An event that breaks even alone is settled without rules: it must not stop the rest."""
+        """A slice; while it is drafted, what comes to the door is committed.
+
+        An event that breaks even alone is settled without rules: it must not stop the rest.
+        """
         try:
-            return self.store.fold(self._now(), most)
+            for _ in self.store.draft(self._now(), most):
+                self._commit_waiting()
+            started = time.perf_counter()
+            folded = self.store.fold(self._now(), most)
+            self._pace.folded(folded.events, time.perf_counter() - started)
+            return folded
         except Exception as error:
             if most > 1 or not self.store.is_poison(error):
                 raise

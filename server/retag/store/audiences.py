@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from retag import fold
-from retag.store import numbered
+from retag.store import log, numbered
 
 TABLE, FIRST_ID = "audience", 2_542_000_000_001
 """Pinterest's audience ids have 13 digits and start with 2542; higher is newer."""
@@ -86,7 +86,7 @@ def update(cn: sqlite3.Connection, audience_id: int, changes: dict[str, Any], no
 
 def remove(cn: sqlite3.Connection, audience_id: int, now: int) -> None:
     """Out of service: no longer listed, shown, folded or exported."""
-    step = fold.next_step(cn)
+    step = log.next_step(cn)
     cn.execute("UPDATE audience SET removed = ?, updated = ? WHERE id = ?", (now, now, audience_id))
     cn.execute(
         "UPDATE build SET retired = ?, retired_step = ? WHERE audience = ? AND retired IS NULL",

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from retag import fold
+from retag.draft import Draft
 from retag.events import Event
-from retag.store import graves, log, sqlite, wal
+from retag.store import graves, log, settle, sqlite, wal
 from retag.store.census import Census
 from retag.store.desk import Desk
 from retag.store.protocol import Folded
@@ -50,6 +51,7 @@ class SqliteStore:
         self._next = 1
         self._next_apart = 1
         self._folded = 0
+        self._draft: Draft | None = None
         self._pinned = 0.0
         self._looked = 0.0
 
@@ -144,24 +146,39 @@ class SqliteStore:
         finally:
             self._cn.execute("PRAGMA synchronous = FULL")
 
+    def draft(self, now: int, most: int) -> Iterator[None]:
+        """Reckon the next fold, which then has only to write."""
+        self._draft = None
+        with _without_collector():
+            self._desk.refresh(self._cn)
+            draft = self._drafted(now, most)
+            yield from draft.reckon(self._cn)
+            self._draft = draft
+
     def fold(self, now: int, most: int, bare: bool = False) -> Folded:
-        """Fold up to `most` events; `bare` leaves rules aside, for an event that breaks one.
+        """Fold what was drafted, or up to `most` events; `bare` leaves rules aside, for one that breaks them.
 
         A fold that power loss takes back is done again from the log.
         """
+        draft, self._draft = self._draft, None
         with self._lightly(), _without_collector():
             self._begin()
             try:
-                entries = self._unfolded(most)
-                upto = entries[-1][0] if entries else self._next - 1
-                counts, step = fold.advance(self._cn, self._desk, entries, upto, now, bare)
+                if draft is None or bare or self._desk.stale:
+                    self._desk.refresh(self._cn)
+                    draft = self._drafted(now, most, bare).whole(self._cn)
+                upto = draft.batch[-1].seq if draft.batch else self._next - 1
+                counts, step = fold.advance(self._cn, self._desk, draft, upto, now)
                 self._commit()
             except BaseException:
                 self._rollback()
                 self._desk.stale = True
                 raise
         self._pass(upto)
-        return Folded(len(entries), counts, step, self._next - 1 - upto)
+        return Folded(len(draft.batch), counts, step, self._next - 1 - upto)
+
+    def _drafted(self, now: int, most: int, bare: bool = False) -> Draft:
+        return Draft(self._desk, [settle.entry(*one) for one in self._unfolded(most)], now, bare)
 
     def _unfolded(self, most: int) -> list[log.Entry]:
         if self._tail and self._tail[0][0] == self._folded + 1:

@@ -58,7 +58,7 @@ def opt_in(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
 
 def withhold(cn: sqlite3.Connection, visitor: bytes, now: int) -> None:
     """The visitor stays in audiences, and their identifiers in no file for others, until `share`."""
-    cn.execute("INSERT OR IGNORE INTO withheld VALUES (?, ?, ?)", (visitor, now, fold.next_step(cn)))
+    cn.execute("INSERT OR IGNORE INTO withheld VALUES (?, ?, ?)", (visitor, now, log.next_step(cn)))
     graves.dig(cn)
 
 
@@ -80,7 +80,7 @@ def _leave(cn: sqlite3.Connection, visitor: bytes, now: int, cause: int) -> None
     for build, _, opens, closes, _ in rows:
         marking.shifts_of(cn).append((build, visitor, (opens, closes), (EVER, EVER)))
     was = {row[0]: tuple(row[2:]) for row in rows if row[1] and row[2] <= now}
-    step = fold.next_step(cn)
+    step = log.next_step(cn)
     into = "INSERT INTO transition (step, build, visitor, opens, closes, last, at, cause)"
     known = "SELECT DISTINCT build FROM transition WHERE build = ? AND visitor = ?"
     for (build,) in cn.execute("SELECT id FROM build WHERE ready IS NOT NULL").fetchall():

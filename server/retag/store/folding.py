@@ -106,7 +106,7 @@ def save_log(cn: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         cn.execute(f"INSERT OR IGNORE INTO visitor_file {filed}", (entries[0].seq, entries[-1].seq))
 
 
-def save_moves(cn: sqlite3.Connection, moves: list[Move]) -> None:
+def save_moves(cn: sqlite3.Connection, moves: Sequence[Move]) -> None:
     """Give earlier events to the visitor that their browser's half named."""
     cn.executemany("UPDATE log SET visitor = ? WHERE seq = ?", [(m.taker, m.seq) for m in moves])
     gone = "DELETE FROM visitor_file WHERE visitor = ? AND place = ?"

@@ -46,6 +46,13 @@ def progress(cn: sqlite3.Connection, name: str) -> int:
     return int(row[0]) if row else 0
 
 
+def next_step(cn: sqlite3.Connection) -> int:
+    """A new fold step: whoever reads at an earlier one undoes what is written under it."""
+    step = progress(cn, "step") + 1
+    set_progress(cn, "step", step)
+    return step
+
+
 def set_progress(cn: sqlite3.Connection, name: str, value: int) -> None:
     """Set a named counter."""
     cn.execute(

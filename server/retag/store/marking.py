@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from retag.store import bulk, sqlite
+from retag.store import bulk, log, sqlite
 from retag.store.desk import Builds
 from retag.store.membership import SOON, Mark, Pair, Touch, changed, match
 from retag.store.remembered import PART, Place, Row, pack, read, stored, unpack
@@ -80,17 +80,25 @@ def load(
     cn: sqlite3.Connection, wanted: Iterable[tuple[bytes, int]], builds: Builds, filled: int = 0
 ) -> Marks:
     """What is known of each `(visitor, build or trace)`."""
-    marks, windows, places = Marks(builds, filled), [], set[Place]()
+    marks = Marks(builds, filled)
+    load_more(cn, marks, wanted)
+    return marks
+
+
+def load_more(cn: sqlite3.Connection, marks: Marks, wanted: Iterable[tuple[bytes, int]]) -> None:
+    """The same of others; what is loaded already stays as it has become since."""
+    builds, windows, places = marks.builds, set[Pair](), set[Place]()
     for visitor, key in set(wanted):
         if key in builds.plain:
-            windows.append((key, visitor))
+            windows.add((key, visitor))
         elif key >= 0:
             places.add((visitor, key // PART))
         else:
             places.update((visitor, part) for part in builds.sharing[key])
-    marks.rows = {place: Row({}, {}) for place in places} | load_rows(cn, sorted(places))
-    _load_windows(cn, marks, sorted(windows))
-    return marks
+    places -= marks.rows.keys()
+    marks.rows |= {place: Row({}, {}) for place in places}
+    marks.rows |= load_rows(cn, sorted(places))
+    _load_windows(cn, marks, sorted(windows - marks.keys()))
 
 
 def _load_windows(cn: sqlite3.Connection, marks: Marks, pairs: Sequence[Pair]) -> None:
@@ -117,8 +125,8 @@ def save_rows(cn: sqlite3.Connection, rows: Mapping[Place, Row]) -> None:
     cn.executemany("DELETE FROM visitor_file WHERE visitor = ? AND place = ?", gone)
 
 
-def save(cn: sqlite3.Connection, marks: Marks, now: int) -> Changes:
-    """Store what changed; returns the transitions due, of the builds that answer."""
+def save(cn: sqlite3.Connection, marks: Marks, now: int, cause: int = 0) -> None:
+    """Store what changed, and under one step the transitions due, of the builds that answer."""
     builds, moved = marks.builds, []
     for pair, mark in marks.items():
         if mark.dirty:
@@ -136,7 +144,8 @@ def save(cn: sqlite3.Connection, marks: Marks, now: int) -> Changes:
         if changed(mark, now):
             changes.append((*pair, mark.was))
         shifts.append((*pair, (opens, closes), (mark.opens, mark.closes)))
-    return changes
+    if changes:
+        _save_changes(cn, changes, log.next_step(cn), now, cause)
 
 
 def _packed(row: Row, builds: Builds) -> Row:
@@ -166,7 +175,7 @@ def shifts_of(cn: sqlite3.Connection) -> list[sqlite.Shift]:
     return [] if told is None else told
 
 
-def save_changes(cn: sqlite3.Connection, changes: Changes, step: int, now: int, cause: int = 0) -> None:
+def _save_changes(cn: sqlite3.Connection, changes: Changes, step: int, now: int, cause: int) -> None:
     """Write transitions under one step."""
     rows = [(step, build, visitor, *was, now, cause) for build, visitor, was in changes]
     into = "INSERT INTO transition (step, build, visitor, opens, closes, last, at, cause)"

@@ -24,8 +24,8 @@ class Match(msgspec.Struct, frozen=True):
     visitor: bytes
 
 
-def note(cn: sqlite3.Connection, links: list[Link], now: int) -> list[Match]:
-    """Visitors who showed an identifier that is on a list match that list from now on."""
+def find(cn: sqlite3.Connection, links: list[Link]) -> list[Match]:
+    """The lists that these identifiers are on."""
     if not links:
         return []
     accounts = {identifier[0] for identifier, _ in links}
@@ -34,8 +34,13 @@ def note(cn: sqlite3.Connection, links: list[Link], now: int) -> list[Match]:
     source = "k CROSS JOIN customer_record r USING (list, value)"
     found = bulk.lookup(cn, keys, "list, value, visitor", "list, hex(visitor)", source)
     rows = sorted({(one, bytes.fromhex(visitor)) for one, visitor in found})
-    bulk.insert(cn, "INSERT OR IGNORE INTO customer_match", [(*row, now) for row in rows])
     return [Match(lists[one], one, visitor) for one, visitor in rows]
+
+
+def note(cn: sqlite3.Connection, matches: list[Match], since: int) -> None:
+    """Visitors who showed an identifier that is on a list match that list from then on."""
+    rows = [(one.list, one.visitor, since) for one in matches]
+    bulk.insert(cn, "INSERT OR IGNORE INTO customer_match", rows)
 
 
 def touches(desk: Desk, matches: list[Match], now: int) -> list[Touch]:
@@ -63,7 +68,9 @@ def retell(cn: sqlite3.Connection, visitor: bytes, now: int) -> tuple[list[Match
             shown[one] = max(time, shown.get(one, time))
     cn.execute("DELETE FROM identifier WHERE visitor = ?", (visitor,))
     bulk.insert(cn, "INSERT INTO identifier", [(*one, visitor, seen) for one, seen in sorted(shown.items())])
-    return note(cn, [(one, visitor) for one in shown], now), _lost(cn, visitor, {one[2] for one in shown})
+    gained = find(cn, [(one, visitor) for one in shown])
+    note(cn, gained, now)
+    return gained, _lost(cn, visitor, {one[2] for one in shown})
 
 
 def _lost(cn: sqlite3.Connection, visitor: bytes, values: set[bytes]) -> list[Match]:

@@ -5,7 +5,7 @@ Every method runs on the journal's one writer thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -42,8 +42,13 @@ class Store(Protocol):
     def waiting(self) -> tuple[int, float]:
         """`(events not yet folded, since when on the monotonic clock in s, 0 when none)`."""
 
+    def draft(self, now: int, most: int) -> Iterator[None]:
+        """Read and reckon for the next fold. Between two steps events may be appended, and nothing else done:
+        else the fold does it again."""
+
     def fold(self, now: int, most: int, bare: bool = False) -> Folded:
-        """Fold up to `most` events in one transaction, the watermark with them; `bare` leaves rules aside."""
+        """Fold what was drafted, or up to `most` events, in one transaction, the watermark with them; `bare`
+        leaves rules aside."""
 
     def write(self, job: Callable[[Any], T], durable: bool = True) -> T:
         """Run `job` in one transaction; rolled back when it raises."""
