@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from retag.web import protocol
+from retag.web import deadlines, protocol
 from serving import DEADLINE_S, connected, read_all, send, served, status_of, until
 
 GET = b"GET /ok HTTP/1.1\r\nHost: shop.example\r\n\r\n"
@@ -60,8 +60,8 @@ def address(echo: Echo) -> Iterator[tuple[str, int]]:
 def hasty(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """A server whose deadlines are short, so that tests need not wait for the real ones."""
     for name in ("IDLE", "HEADERS", "BODY", "KEEP_ALIVE", "LINGER"):
-        monkeypatch.setattr(protocol, name, SOON)
-    monkeypatch.setattr(protocol, "SWEEP", 0.05)
+        monkeypatch.setattr(deadlines, name, SOON)
+    monkeypatch.setattr(deadlines, "SWEEP", 0.05)
     with served(echo) as found:
         yield found
 
@@ -290,8 +290,8 @@ class Flood:
 @pytest.fixture
 def flood(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """A server of long answers, whose connections do not rest for long."""
-    monkeypatch.setattr(protocol, "KEEP_ALIVE", 2.0)
-    monkeypatch.setattr(protocol, "SWEEP", 0.05)
+    monkeypatch.setattr(deadlines, "KEEP_ALIVE", 2.0)
+    monkeypatch.setattr(deadlines, "SWEEP", 0.05)
     with served(Flood()) as found:
         yield found
 
@@ -307,7 +307,7 @@ def test_a_slow_reader_of_one_long_answer_is_not_cut(
     flood: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as it takes something: the deadline is for who takes nothing."""
-    monkeypatch.setattr(protocol, "STALLED", 1.0)
+    monkeypatch.setattr(deadlines, "STALLED", 1.0)
     with connected(flood) as connection:
         connection.sendall(CLOSE)
         found = 0
@@ -323,7 +323,7 @@ def test_asking_more_does_not_excuse_from_reading(
     flood: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who takes nothing is cut, whatever else it asks meanwhile."""
-    monkeypatch.setattr(protocol, "STALLED", SOON)
+    monkeypatch.setattr(deadlines, "STALLED", SOON)
     with connected(flood) as connection:
         connection.sendall(GET)
         assert dribble(connection, GET, pause=0.2)
@@ -348,7 +348,7 @@ def test_a_client_that_leaves_at_once_has_been_heard(
 
 def test_a_slow_but_honest_upload_is_not_cut(hasty: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """A body's deadline moves with what has come, at PACE bytes a second."""
-    monkeypatch.setattr(protocol, "PACE", 20)
+    monkeypatch.setattr(deadlines, "PACE", 20)
     with connected(hasty) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1200\r\n\r\n")
         for _ in range(6):

@@ -1,12 +1,7 @@
 """uvicorn's httptools protocol with the limits that it lacks: time and size, from the first byte on.
 
-uvicorn has no deadline for headers, bodies or a first request, and httptools takes headers of any size: 1,000
-dribbling sockets live for ever, and 32 MB of headers are swallowed without a reply. Here every connection has
-one deadline, set by what it waits for, and one sweep of all connections twice a second ends the late ones:
-a sweep costs less than a timer for each request, and no trick with bytes can leave a connection without one.
-
-A refused request is answered, then drained for a moment: closing on unread bytes would send a reset, and the
-client would never see why (RFC 9112 §9.6).
+httptools takes headers of any size: 32 MB of them are swallowed without a reply. How long a connection may
+take is in retag.web.deadlines, how a request is refused in retag.web.refusing.
 
 An app may have a `door` (Door). Requests to its paths go there straight when their body is whole, without an
 ASGI cycle and a task each (retag.web.exchange); whatever is unusual about one sends it the long way.
@@ -19,30 +14,13 @@ import math
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from retag.web.exchange import Door, Exchange
+from retag.web import deadlines
+from retag.web.exchange import Exchange
 from retag.web.parting import Parting, without_upgrade
 from retag.web.reading import by_name
-
-IDLE = 5.0
-"""Seconds for the first byte of a first request."""
-HEADERS = 5.0
-"""Seconds from a request's first byte to its last header."""
-BODY = 10.0
-"""Seconds from a request's first byte to its last, plus one for each PACE bytes."""
-PACE = 64 << 10
-ANSWER = 60.0
-"""Seconds that the door may take for its answer: far more than it ever should."""
-KEEP_ALIVE = 75.0
-"""Seconds between requests: longer than a proxy in front keeps its own idle connections (nginx: 60), so that
-none sends a beacon into our closing."""
-STALLED = 60.0
-"""Seconds that a reader of a long answer may take nothing at all."""
-LINGER = 2.0
-"""Seconds for which a refused client's bytes are still read, and thrown away, up to LINGER_BYTES."""
-LINGER_BYTES = 8 << 20
-SWEEP = 0.5
+from retag.web.refusing import Refused, Refusing
 
 URL_LIMIT = 16 << 10
 HEADER_LIMIT = 32 << 10
@@ -52,40 +30,27 @@ PIPELINED = 64
 """Requests that may wait behind one that is being answered; behind them the connection ends."""
 
 
-class Refused(Exception):
-    """Raised inside a parser callback, to stop the parser."""
-
-
-class DoorProtocol(HttpToolsProtocol):
-    """One connection. `deadline` is in the loop's time; `stalled` is one more, for who does not read.
+class DoorProtocol(Refusing):
+    """One connection.
 
     `head` counts the bytes in which the headers came, with whatever came in the same packets; `first` of them
     came in the packet in which the request began, which may have held others before it. Then they count what
     is no body: the frame of chunks, and trailers.
     """
 
-    deadline = math.inf
-    stalled = math.inf
     began = 0.0
-    taken = unsent = 0
     head = first = 0
     arrived = 0
     named: dict[bytes, bytes]
     in_headers = False
-    whole = True
-    lingering = False
     ending = False
     upgrading = False
-    running: Exchange | RequestResponseCycle | None = None
-    fault: tuple[int, str] = (400, "This is not HTTP.")
-    door: Door | None = None
     _given: list[tuple[bytes, bytes]] | None = None
     _dated = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.door = getattr(self.app, "door", None)
-        self.deadline = self.loop.time() + IDLE
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(self.cycle, Exchange):
@@ -98,16 +63,11 @@ class DoorProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Who has only stopped sending still gets the answer to what was asked whole; then it is over."""
-        if self._owes():
+        if self.owes():
             self.ending = True
             if not self.whole:
-                self._wind_up()
+                self.wind_up()
         return self.ending
-
-    def _owes(self) -> bool:
-        """Whether a request that came whole is still to be answered."""
-        one = self.running
-        return one is not None and not one.response_complete and not one.more_body
 
     def unread(self) -> bool:
         """Whether a request was answered whose body is still coming."""
@@ -119,7 +79,7 @@ class DoorProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.lingering:
-            self._throw_away(len(data))
+            self.throw_away(len(data))
             return
         self.arrived = len(data)
         if not self.whole:
@@ -127,7 +87,7 @@ class DoorProtocol(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            if not self._over():
+            if not self.over():
                 self.refuse(*self.fault)
         else:
             if not (self.whole or self.lingering) and self.head - self.first > HEADER_LIMIT:
@@ -153,19 +113,19 @@ class DoorProtocol(HttpToolsProtocol):
             )
 
     def on_message_begin(self) -> None:
-        if self._over():
+        if self.over():
             raise Refused
         self.url = b""
         self.headers = []
         self.began = self.loop.time()
-        self.deadline = self.began + HEADERS
+        self.deadline = self.began + deadlines.HEADERS
         self.head, self.first, self.taken = self.arrived, self.arrived, 0
         self.in_headers, self.whole = True, False
 
     def on_url(self, url: bytes) -> None:
         self.url += url
         if len(self.url) > URL_LIMIT:
-            self._stop(414, "The address is too long.")
+            self.stop(414, "The address is too long.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.in_headers:  # and not in the trailers of a body (RFC 9110 §6.5.1)
@@ -174,10 +134,10 @@ class DoorProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.in_headers = False
         if len(self.pipeline) >= PIPELINED:
-            self._stop(429, "Too many requests at once.")
+            self.stop(429, "Too many requests at once.")
         self._weigh()
         self.head = self.first = 0
-        self.deadline = self.began + BODY
+        self.deadline = self.began + deadlines.BODY
         self.upgrading = b"upgrade" in self.named and self._may_upgrade()
         if self.upgrading:
             return
@@ -188,14 +148,14 @@ class DoorProtocol(HttpToolsProtocol):
         """Stop on headers that are too many or too large, or name no host or several."""
         headers = self.headers
         if len(headers) > HEADER_COUNT or (self.head > HEADER_LIMIT and self._size() > HEADER_LIMIT):
-            self._stop(431, "The headers are too large.")
+            self.stop(431, "The headers are too large.")
         self.named = dict(headers)
         if len(self.named) < len(headers):
             self.named = by_name(headers)
             if sum(name == b"host" for name, _ in headers) > 1:
-                self._stop(400, ONE_HOST)
+                self.stop(400, ONE_HOST)
         if b"host" not in self.named and self.parser.get_http_version() != "1.0":
-            self._stop(400, ONE_HOST)
+            self.stop(400, ONE_HOST)
 
     def _may_upgrade(self) -> bool:
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
@@ -229,7 +189,7 @@ class DoorProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self.head = self.first = 0
         self.taken += len(body)
-        self.deadline = self.began + BODY + self.taken / PACE
+        self.deadline = self.began + deadlines.BODY + self.taken / deadlines.PACE
         if isinstance(self.cycle, Exchange):
             self.cycle.add(body)
         else:
@@ -241,7 +201,7 @@ class DoorProtocol(HttpToolsProtocol):
         self.whole = True
         self.deadline = math.inf
         if isinstance(self.cycle, Exchange):
-            self.deadline = self.loop.time() + ANSWER
+            self.within(deadlines.ANSWER)
             self.cycle.begin()
         else:
             super().on_message_complete()
@@ -251,7 +211,7 @@ class DoorProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.unread():
-            self._linger()
+            self.linger()
             return
         waiting = bool(self.pipeline)
         if waiting:
@@ -264,9 +224,9 @@ class DoorProtocol(HttpToolsProtocol):
         if self.ending:
             self.transport.close()
         elif self.lingering:
-            self._linger()
+            self.linger()
         elif self.whole:
-            self.deadline = math.inf if self.flow.write_paused else self.loop.time() + KEEP_ALIVE
+            self.within(math.inf if self.flow.write_paused else deadlines.KEEP_ALIVE)
 
     def dated(self) -> bytes:
         """The headers that go with every answer, as uvicorn sets them once a second."""
@@ -274,94 +234,3 @@ class DoorProtocol(HttpToolsProtocol):
         if given is not self._given:
             self._given, self._dated = given, b"".join([b"%b: %b\r\n" % header for header in given])
         return self._dated
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._await_reader()
-
-    def _await_reader(self) -> None:
-        self.unsent = self.transport.get_write_buffer_size()
-        self.stalled = self.loop.time() + STALLED
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.stalled = math.inf
-        if self.whole and not self._owes():
-            self.deadline = self.loop.time() + KEEP_ALIVE
-
-    def refuse(self, status: int, reason: str) -> None:
-        """Answer in plain text, once, and hang up politely. Nothing of the request is repeated."""
-        text, outcome = reason.encode("ascii"), self._outcome(status, reason)
-        head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        if self._owes():
-            self._wind_up()
-            return
-        if self._unanswered():
-            self.transport.write(STATUS_LINE[status] + outcome + head % len(text) + text)
-        self._linger()
-
-    def _outcome(self, status: int, reason: str) -> bytes:
-        """The header that says what became of the event, when it was one for the door."""
-        if self.whole or self.door is None or self.url.partition(b"?")[0] not in self.door.paths:
-            return b""
-        return b"retag-outcome: %b\r\n" % self.door.turn_away(status, reason)
-
-    def _over(self) -> bool:
-        """Whether nothing more is heard on this connection."""
-        return self.lingering or self.transport.is_closing()
-
-    def _wind_up(self) -> None:
-        """Those before the one that is refused still get their answers; then it is over."""
-        if self.pipeline and self.pipeline[0][0].more_body:
-            self.pipeline.popleft()
-        self.lingering = True
-        self.taken = 0
-        self.deadline = self.loop.time() + ANSWER
-
-    def _unanswered(self) -> bool:
-        """Whether it is this request's turn and nothing of its answer is out; nothing else will be then."""
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete:
-            return True
-        if isinstance(cycle, Exchange):
-            cycle.response_complete = True
-            return True
-        if not cycle.response_started:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        return bool(cycle.disconnected)
-
-    def sweep(self, now: float) -> None:
-        """End this connection when its time is up."""
-        if now > self.stalled and self.transport.get_write_buffer_size() < self.unsent:
-            self._await_reader()
-        if now > min(self.deadline, self.stalled) and self.transport is not None:
-            self.transport.abort()
-
-    def _stop(self, status: int, reason: str) -> None:
-        self.fault = (status, reason)
-        raise Refused
-
-    def _linger(self) -> None:
-        self.lingering, self.taken = True, 0
-        self.deadline = self.loop.time() + LINGER
-        self.flow.resume_reading()
-        if self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
-
-    def _throw_away(self, size: int) -> None:
-        self.taken += size
-        if self.taken > LINGER_BYTES:
-            self.transport.abort()
-
-
-async def sweep(connections: set[Any]) -> None:
-    """For ever: end the connections whose time is up."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(SWEEP)
-        now = loop.time()
-        for connection in list(connections):
-            connection.sweep(now)

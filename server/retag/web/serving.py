@@ -24,7 +24,8 @@ from typing import Any
 import uvicorn
 
 from retag import errors
-from retag.web.protocol import DoorProtocol, sweep
+from retag.web.deadlines import sweep
+from retag.web.protocol import DoorProtocol
 
 GRACE_S = 8
 """Seconds for running answers; the journal's drain and the rest fit in the 15 s that a supervisor gives."""
