@@ -78,6 +78,13 @@ def test_ids_of_one_moment_are_told_apart(bed):
     assert bed.standings() == [0, 0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("start", ["2999999999999", "1000000000000", "\u0661795478400000", "0000000000000"])
+def test_an_id_that_looks_like_the_tags_is_kept_too(bed, start):
+    """Of another century, or in other digits."""
+    bed.take(browser(event_id=start + "9" * 30), browser(event_id=start + "9" * 30))
+    assert bed.standings() == [0, 1]
+
+
 def test_an_id_of_the_tag_pairs_with_the_servers_half(bed):
     """A shop may read the id on the page and send it from its server too."""
     bed.take(browser(event_id=OWN_ID), server(event_id=OWN_ID))

@@ -29,9 +29,11 @@ ORDERS = "checkout"
 ANY_TAG = bytes(8)
 NEWEST = 16
 """Browsers of one event id, the newest visitors first, among whom a server's event looks for its half."""
-TIMED = re.compile(r"([12]\d{12})\d{20}")
+TIMED = re.compile(r"([12][0-9]{12})[0-9]{20}")
 """The tag's own ids: the ms at which their page began, and 128 random bits. An import's key has no time: it
 is kept for ever, and was before there was one."""
+TIME_BITS = (1 << 35) - 1
+"""Until 2039; then times begin again, and ids are told apart as before."""
 Key = tuple[int, bytes]
 
 
@@ -84,7 +86,7 @@ def key_of(account: int, name: str, event_id: str, source: int) -> int:
         return 0
     key = digest(account, name, event_id)
     timed = TIMED.match(event_id) if source != FILE else None
-    return int(timed[1]) >> 6 << 28 | key >> 35 if timed else key
+    return (int(timed[1]) >> 6 & TIME_BITS) << 28 | key >> 35 if timed else key
 
 
 def order_of(event: Event) -> tuple[str, bool]:
