@@ -142,8 +142,9 @@ async def test_what_was_acknowledged_is_counted_when_it_is_settled(tmp_path, mon
     """The file knows before the loop is told: whoever asks for the figures waits for both."""
     told = []
     async with running(tmp_path / "a.db", on_folded=lambda folded: told.append(folded.events)) as one:
-        learn = one._writer._pace.folded
-        monkeypatch.setattr(one._writer._pace, "folded", lambda *took: (time.sleep(0.1), learn(*took)))
+        pace = one._writer._slices._pace
+        learn = pace.folded
+        monkeypatch.setattr(pace, "folded", lambda *took: (time.sleep(0.1), learn(*took)))
         await one.append([event(event_id="1")])
         await one.settled(30)
         assert sum(told) == 1

@@ -13,7 +13,7 @@ LAYERS = [
     {"hits", "events", "people", "scrub", "fields", "wire", "devices", "screen", "identity", "keyring",
      "newcomers", "landing", "wish", "browser_side", "server_side", "ingest", "history"},
     {"rules", "likeness", "stats", "formats", "slots", "webhooks"},
-    {"clock", "store", "journal", "writer", "pace", "draft", "fold", "ticking", "upkeep"},
+    {"clock", "store", "journal", "writer", "pace", "draft", "fold", "slices", "ticking", "upkeep"},
     {"press", "courier"},
     {"web"},
     {"app"},

@@ -21,7 +21,8 @@ import msgspec
 
 from retag import errors
 from retag.events import Event
-from retag.pace import QUIET_S, Pace, Waits
+from retag.pace import QUIET_S, Waits
+from retag.slices import Slices
 from retag.store.protocol import Folded, Store
 
 Done = Callable[[BaseException | None], None]
@@ -84,12 +85,10 @@ class Writer:
         self._failed: str | None = None
         self._on_folded = on_folded
         self._on_fatal = on_fatal
-        self._now = now
-        self._pace = Pace(slice_ms)
+        self._slices = Slices(store, now, slice_ms, self._commit_waiting)
         self._bell = threading.Event()
         self._asleep = False
         self._closing = False
-        self._sick = False
         self._heard = 0.0
         self._last_fold = float("inf")
         self._thread = threading.Thread(target=self._run, name="retag-writer", daemon=True)
@@ -145,7 +144,7 @@ class Writer:
     def _sleep(self) -> None:
         self._asleep = True
         if not self.queue and not self.jobs and not self._closing:
-            self._bell.wait(self._pace.nap(*self.store.waiting()))
+            self._bell.wait(self._slices.nap())
         self._asleep = False
         self._bell.clear()
 
@@ -208,19 +207,14 @@ class Writer:
                 log.exception("an answer was not given")
 
     def _fold_due(self) -> bool:
-        waiting, since = self.store.waiting()
-        if self.failed or not self._pace.due(waiting, since, self._closing):
+        if self.failed or not self._slices.due(self._closing) or time.monotonic() > self._last_fold:
             return False
-        if time.monotonic() > self._last_fold:
-            return False
-        most = 1 if self._sick else self._pace.most(since, time.monotonic() - self._heard > QUIET_S)
         self.folds += 1
         try:
-            folded = self._fold(most)
+            folded = self._slices.fold(quiet=time.monotonic() - self._heard > QUIET_S)
         except Exception as error:
             self.folds -= 1
             return self._fold_failed(error)
-        self._sick = False
         self._tell(self._tell_folded, folded)
         return True
 
@@ -229,31 +223,12 @@ class Writer:
         if self._on_folded is not None:
             self._on_folded(folded)
 
-    def _fold(self, most: int) -> Folded:
-        """A slice; while it is drafted, what comes to the door is committed.
-
-        An event that breaks even alone is settled without rules: it must not stop the rest.
-        """
-        try:
-            for _ in self.store.draft(self._now(), most):
-                self._commit_waiting()
-            started = time.perf_counter()
-            folded = self.store.fold(self._now(), most)
-            self._pace.folded(folded.events, time.perf_counter() - started)
-            return folded
-        except Exception as error:
-            if most > 1 or not self.store.is_poison(error):
-                raise
-            log.exception("an event was folded without its rules")
-            return self.store.fold(self._now(), 1, bare=True)
-
     def _fold_failed(self, error: BaseException) -> bool:
         """Go on event by event, unless the disk failed; a full disk is tried again after a while."""
         self._check_fatal(error)
         if self.failed or self._closing:
             return False
         log.error("a slice was not folded: %r", error)
-        self._sick = True
         if not self.queue and not self.store.is_poison(error):
             self._bell.wait(BACK_OFF_S)
         return True

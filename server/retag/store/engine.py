@@ -7,7 +7,6 @@ import gc
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +18,7 @@ from retag.store import graves, log, settle, sqlite, wal
 from retag.store.census import Census
 from retag.store.desk import Desk
 from retag.store.protocol import Folded
+from retag.store.tail import Tail
 
 T = TypeVar("T")
 
@@ -31,8 +31,6 @@ BUSY = 2
 PINNED_S = 0.5
 LOOK_S = 0.02
 """How often the WAL's size is looked at: not after every commit."""
-TAIL = 50_000
-"""Events kept in memory between append and fold, so that the fold need not read them back."""
 POISON = (OverflowError, UnicodeEncodeError, TypeError, ValueError, sqlite3.IntegrityError,
           sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)  # fmt: skip
 FATAL = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -46,11 +44,8 @@ class SqliteStore:
         self.unsound: str | None = None
         self.checking = False
         self.census = Census()
-        self._tail: deque[log.Entry] = deque()
-        self._marks: deque[tuple[int, float]] = deque()
-        self._next = 1
+        self._tail = Tail()
         self._next_apart = 1
-        self._folded = 0
         self._draft: Draft | None = None
         self._pinned = 0.0
         self._looked = 0.0
@@ -80,10 +75,8 @@ class SqliteStore:
     def _refresh(self) -> None:
         """Another process wrote (a key, an import), or this one starts: forget what is remembered."""
         self._version = self._data_version()
-        self._tail.clear()
-        self._next, self._next_apart = log.next_place(self._cn), log.next_place(self._cn, "bot_log")
-        self._folded = log.progress(self._cn, "folded")
-        self._marks = deque([(self._next - 1, time.monotonic())] if self._next - 1 > self._folded else [])
+        self._tail = Tail(log.next_place(self._cn), log.progress(self._cn, "folded"))
+        self._next_apart = log.next_place(self._cn, "bot_log")
         self._desk.stale = True
         self._desk.graves = graves.load(self._cn, self._desk.graves)
         self.census.forget()
@@ -111,31 +104,18 @@ class SqliteStore:
         try:
             self._begin()
             if events:
-                log.append(self._cn, "log", self._next, events)
+                log.append(self._cn, "log", self._tail.next, events)
             if apart:
                 log.append(self._cn, "bot_log", self._next_apart, apart)
             self._cn.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
-        self._remember(events)
+        self._tail.add(events)
         self._next_apart += len(apart)
 
-    def _remember(self, events: Sequence[Event]) -> None:
-        if not events:
-            return
-        behind = self._tail[-1][0] if self._tail else self._folded
-        if behind == self._next - 1 and len(self._tail) < TAIL:
-            self._tail.extend(enumerate(events, self._next))
-        self._next += len(events)
-        self._marks.append((self._next - 1, time.monotonic()))
-
     def waiting(self) -> tuple[int, float]:
-        """`(places not yet folded, since when on the monotonic clock, 0 when none)`."""
-        try:
-            return self._next - 1 - self._folded, self._marks[0][1]
-        except IndexError:
-            return 0, 0.0
+        return self._tail.waiting()
 
     @contextlib.contextmanager
     def _lightly(self) -> Iterator[None]:
@@ -167,30 +147,19 @@ class SqliteStore:
                 if draft is None or bare or self._desk.stale:
                     self._desk.refresh(self._cn)
                     draft = self._drafted(now, most, bare).whole(self._cn)
-                upto = draft.batch[-1].seq if draft.batch else self._next - 1
+                upto = draft.batch[-1].seq if draft.batch else self._tail.next - 1
                 counts, step = fold.advance(self._cn, self._desk, draft, upto, now)
                 self._commit()
             except BaseException:
                 self._rollback()
                 self._desk.stale = True
                 raise
-        self._pass(upto)
-        return Folded(len(draft.batch), counts, step, self._next - 1 - upto)
+        self._tail.fold(upto)
+        return Folded(len(draft.batch), counts, step, self._tail.next - 1 - upto)
 
     def _drafted(self, now: int, most: int, bare: bool = False) -> Draft:
-        return Draft(self._desk, [settle.entry(*one) for one in self._unfolded(most)], now, bare)
-
-    def _unfolded(self, most: int) -> list[log.Entry]:
-        if self._tail and self._tail[0][0] == self._folded + 1:
-            return [self._tail[i] for i in range(min(most, len(self._tail)))]
-        return log.read(self._cn, self._folded, most)
-
-    def _pass(self, upto: int) -> None:
-        self._folded = upto
-        while self._tail and self._tail[0][0] <= upto:
-            self._tail.popleft()
-        while self._marks and self._marks[0][0] <= upto:
-            self._marks.popleft()
+        entries = self._tail.first(most) or log.read(self._cn, self._tail.folded, most)
+        return Draft(self._desk, [settle.entry(*one) for one in entries], now, bare)
 
     def write(self, job: Callable[[sqlite3.Connection], T], durable: bool = True) -> T:
         """`job(connection)` in one transaction; on disk when it returns, if `durable`."""
