@@ -74,8 +74,10 @@ class Bed:
         counts = {}
         if entries:
             self.desk.refresh(self.cn)
-            draft = Draft(self.desk, [settle.entry(*one) for one in entries], now).whole(self.cn)
-            counts, _ = fold.advance(self.cn, self.desk, draft, entries[-1][0], now)
+            draft = Draft(self.desk, [settle.entry(*one) for one in entries], entries[-1][0], now).whole(
+                self.cn
+            )
+            counts, _ = fold.advance(self.cn, self.desk, draft, now)
         self.cn.execute("COMMIT")
         return counts
 

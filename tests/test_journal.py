@@ -203,6 +203,21 @@ def test_events_that_come_while_a_fold_is_drafted_wait_for_the_next(tmp_path):
     store.close()
 
 
+def test_events_that_come_while_nothing_is_drafted_are_not_passed_over(tmp_path):
+    """The watermark moves to where the draft ended, though the log is longer by then."""
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    store.append([event(visitor=visitor(1))], ())
+    store.write(lambda cn: cn.execute("DELETE FROM log"))
+    for _ in store.draft(NOW, 10):
+        pass
+    store.append([event(visitor=visitor(2))], ())
+    assert store.fold(NOW, 10).waiting == 1
+    assert store.fold(NOW, 10).events == 1
+    assert store.write(lambda cn: cn.execute("SELECT visitor FROM trail").fetchall()) == [(visitor(2),)]
+    store.close()
+
+
 async def test_failed_write_is_rolled_back(tmp_path):
     """The caller gets the error; nothing of it stays."""
 

@@ -25,14 +25,17 @@ decode = msgspec.json.decode
 
 
 class Draft:
-    """`batch` are the events in order of the log. It holds for as long as nothing else is written but events.
+    """`batch` are the events in order of the log, all that it has up to place `upto`. It holds for as long as
+    nothing else is written but events.
 
     `settled` are those whose fate it decided: it ends behind the first that makes an earlier event change
     hands (`moves`), since what follows must see that. `bare` leaves the rules aside.
     """
 
-    def __init__(self, desk: Desk, batch: Sequence[settle.Entry], now: int, bare: bool = False) -> None:
-        self.batch = batch
+    def __init__(
+        self, desk: Desk, batch: Sequence[settle.Entry], upto: int, now: int, bare: bool = False
+    ) -> None:
+        self.batch, self.upto = batch, upto
         self.settled: list[settle.Entry] = []
         self.moves: list[settle.Move] = []
         self.bare = bare

@@ -29,10 +29,10 @@ Tally = dict[str, int]
 """Events by standing (`counted`, `duplicate`, …)."""
 
 
-def advance(cn: sqlite3.Connection, desk: Desk, draft: Draft, upto: int, now: int) -> tuple[Tally, int]:
-    """Write a reckoned draft, and move the watermark to `upto`, behind its batch: `(tally, step)`."""
+def advance(cn: sqlite3.Connection, desk: Desk, draft: Draft, now: int) -> tuple[Tally, int]:
+    """Write a reckoned draft, and move the watermark behind it: `(tally, step)`."""
     counts: Counter[int] = Counter()
-    batch = draft.batch
+    batch, upto = draft.batch, draft.upto
     while batch:
         draft.write(cn)
         _move(cn, draft.moves, now)
@@ -40,7 +40,7 @@ def advance(cn: sqlite3.Connection, desk: Desk, draft: Draft, upto: int, now: in
         batch = batch[draft.folded :]
         if batch:
             # An event changed hands: what follows must see that, so the rest is reckoned anew.
-            draft = Draft(desk, batch[:MOST_AFTER_A_MOVE], now, draft.bare).whole(cn)
+            draft = Draft(desk, batch[:MOST_AFTER_A_MOVE], upto, now, draft.bare).whole(cn)
     log.set_progress(cn, "folded", upto)
     return {NAMES[standing]: count for standing, count in counts.items()}, log.progress(cn, "step")
 

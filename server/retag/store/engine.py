@@ -147,19 +147,19 @@ class SqliteStore:
                 if draft is None or bare or self._desk.stale:
                     self._desk.refresh(self._cn)
                     draft = self._drafted(now, most, bare).whole(self._cn)
-                upto = draft.batch[-1].seq if draft.batch else self._tail.next - 1
-                counts, step = fold.advance(self._cn, self._desk, draft, upto, now)
+                counts, step = fold.advance(self._cn, self._desk, draft, now)
                 self._commit()
             except BaseException:
                 self._rollback()
                 self._desk.stale = True
                 raise
-        self._tail.fold(upto)
-        return Folded(len(draft.batch), counts, step, self._tail.next - 1 - upto)
+        self._tail.fold(draft.upto)
+        return Folded(len(draft.batch), counts, step, self._tail.next - 1 - draft.upto)
 
     def _drafted(self, now: int, most: int, bare: bool = False) -> Draft:
         entries = self._tail.first(most) or log.read(self._cn, self._tail.folded, most)
-        return Draft(self._desk, [settle.entry(*one) for one in entries], now, bare)
+        upto = entries[-1][0] if entries else self._tail.next - 1
+        return Draft(self._desk, [settle.entry(*one) for one in entries], upto, now, bare)
 
     def write(self, job: Callable[[sqlite3.Connection], T], durable: bool = True) -> T:
         """`job(connection)` in one transaction; on disk when it returns, if `durable`."""
