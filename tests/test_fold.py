@@ -91,6 +91,23 @@ def test_an_id_of_the_tag_pairs_with_the_servers_half(bed):
     assert bed.standings() == [0, 1]
 
 
+@pytest.mark.parametrize("batches", [1, 2])
+def test_an_order_from_a_server_without_a_tag_is_the_browsers(bed, batches):
+    """Whether they come together or one after the other; and the other way round."""
+    data = {"value": 5, "order_id": "A1"}
+    both = [
+        event(name="checkout", data=data, event_id="1"),
+        server(name="checkout", data=data, event_id="2"),
+        event(name="checkout", data=data, event_id="3"),
+    ]
+    if batches == 1:
+        bed.take(*both)
+    else:
+        for one in both:
+            bed.take(one)
+    assert bed.standings() == [0, 2, 2]
+
+
 def test_an_import_is_permanent_whatever_its_ids_look_like(bed):
     """Its rows are found where every version has put them."""
     bed.take(event(source=FILE, event_id=OWN_ID))

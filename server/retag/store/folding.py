@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
 from retag.store import bulk, log
-from retag.store.settle import NEWEST, Entry, Ledger, Move, Seen, halves, probes, searches
+from retag.store.settle import NEWEST, Entry, Ledger, Move, Seen, halves, orders, probes, searches
 from retag.store.showing import CUSTOMER, TOO_MANY, Identifier, Showings
 
 unhex = bytes.fromhex
@@ -24,6 +24,7 @@ def load_ledger(cn: sqlite3.Connection, entries: Iterable[Entry]) -> Ledger:
     for wanted, condition in (
         (halves, "s.who < x'0001'"),
         (searches, f"s.who >= max(x'0001', (SELECT min(who) FROM ({newest})))"),
+        (orders, "true"),
     ):
         names = sorted({name for one in asked if (name := wanted(one))})
         source = f"k CROSS JOIN seen s ON s.key = k.key AND {condition}"

@@ -230,9 +230,12 @@ def probes(one: Entry) -> list[Key]:
         found = [(one.key, one.visitor + tag)]
     elif one.key and one.event.source == FILE:
         found = [(one.key, b"f" + tag)]
-    if one.order:
-        found += [(one.order, b"o" + tag), (one.order, b"o" + ANY_TAG)]
     return found
+
+
+def orders(one: Entry) -> int:
+    """The key whose rows of any tag settling a checkout may ask for; 0 for none."""
+    return one.order
 
 
 def halves(one: Entry) -> int:
