@@ -92,6 +92,16 @@ def test_an_id_of_the_tag_pairs_with_the_servers_half(bed):
 
 
 @pytest.mark.parametrize("batches", [1, 2])
+def test_who_was_never_met_is_not_known_by_a_name_alone(bed, batches):
+    """A server's event whose id its owner has never had says nothing of that id to the next one."""
+    bed.take(browser(people=[EMAIL]))
+    both = [server(people=[EMAIL], event_id="a"), server(people=[EMAIL], event_id="b")]
+    for some in [both] if batches == 1 else [[one] for one in both]:
+        bed.take(*some)
+    assert bed.rows("SELECT DISTINCT visitor FROM log") == [(visitor(1),)]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
 def test_an_order_from_a_server_without_a_tag_is_the_browsers(bed, batches):
     """Whether they come together or one after the other; and the other way round."""
     data = {"value": 5, "order_id": "A1"}

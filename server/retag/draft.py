@@ -100,22 +100,26 @@ class Draft:
         showings = folding.load_showings(cn, {i for some in shown.values() for i in some}, people.STRENGTH)
         folding.load_shown(cn, showings, {one.visitor for one in batch if one.seq in shown})
         ledger = folding.load_ledger(cn, batch)
-        strangers = _strangers(cn, batch, shown)
+        # A server's event with identifiers: if nobody has met its visitor, its owner is to be found.
+        asked = {one.seq: one for one in batch if one.seq in shown and one.event.source != SOURCES["tag"]}
+        met = folding.known_visitors(cn, {one.visitor for one in asked.values()})
         self._ledger, self._showings = ledger, showings
         for one in batch:
             self.settled.append(one)
             if len(self.settled) % STEP == 0:
                 yield
             if not (one.key or one.order or one.event.people):
+                met.add(one.visitor)
                 continue
             identifiers = shown.get(one.seq, [])
-            if one.seq in strangers:
+            if one.seq in asked and one.visitor not in met:
                 _find_owner(one, identifiers, showings)
                 if graves.objected(one.visitor, one.event.received):
                     one.standing = settle.OPTED_OUT
             if one.standing == settle.COUNTED:
                 ledger.settle(one)
             one.moved = one.visitor != one.event.visitor
+            met.add(one.visitor)
             if one.standing in (settle.COUNTED, settle.DUPLICATE, settle.REPEATED):
                 showings.attach(identifiers, one.visitor, one.event.time)
             if ledger.moves:
@@ -137,20 +141,6 @@ class Draft:
             touches = [one for one in touches if one[0] not in out]
         marking.load_more(cn, self._marks, [touch[:2] for touch in touches])
         self._marks.take(touches)
-
-
-def _strangers(
-    cn: sqlite3.Connection, batch: list[settle.Entry], shown: dict[int, list[showing.Identifier]]
-) -> set[int]:
-    """Server events with identifiers, whose visitor nobody has met: their owner is to be found."""
-    asked = [one for one in batch if one.event.source != SOURCES["tag"] and one.seq in shown]
-    if not asked:
-        return set()
-    known = folding.known_visitors(cn, {one.visitor for one in asked})
-    first: dict[bytes, int] = {}
-    for one in batch:
-        first.setdefault(one.visitor, one.seq)
-    return {one.seq for one in asked if one.visitor not in known and first[one.visitor] == one.seq}
 
 
 def _find_owner(one: settle.Entry, identifiers: list[showing.Identifier], showings: showing.Showings) -> None:
