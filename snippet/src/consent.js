@@ -13,11 +13,11 @@ export const denied = () => nav.globalPrivacyControl == 1 || said(false);
 
 let once;
 
-/** Whether the page has been seen: not while it is prerendered or has only been opened in the background. */
-const seen = () => (once ||= !document.hidden);
+/** Whether the page has been seen (an image may be named `hidden`): not while it is prerendered or has only been opened in the background. */
+const seen = () => (once ||= document.hidden != 1);
 
 /** Whether a tag's events may be sent and kept; else they wait in memory. Attributes may only make a mode stricter. */
 export const allowed = (id) =>
   seen() &&
-  !denied() && (said(true) || !(said(0) || /required/.test([data.consent, CONFIG[id]?.consent])));
+  !denied() && (said(true) || !(said(0) || data?.consent == 'required' || CONFIG[id]?.consent));
 

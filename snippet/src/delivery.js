@@ -4,16 +4,15 @@
 // counts (https://github.com/PostHog/posthog-js/issues/4140); where connections are blocked, an image is tried.
 // `text/plain` needs no preflight. One request at a time, until the page hides.
 
-import { clicks, forgetAll } from './clicks.js';
+import { clicks, NAMES } from './clicks.js';
 import { allowed, denied, said, words } from './consent.js';
 import { hold, holding } from './hash.js';
 import { attempt, json, nav, random } from './safe.js';
-import { base, landing, say } from './say.js';
+import { landing, say, url } from './say.js';
 import { jar, keep, stored, YEAR } from './storage.js';
 
 const LEASE = 1e4;
 const own = '_retag:' + random;
-export const url = `${base}/${CONFIG.name || 'v3'}/`;
 
 /** The events that wait, oldest first, and those of them that are on their way. */
 let queue = [];
@@ -32,14 +31,18 @@ let first;
 /** The events that may leave. */
 const ready = () => queue.filter((event) => allowed(event.tid));
 
-/** Write the queue down under this tab's lease, so that a reload or a killed tab loses nothing. */
+/**
+ * Write the queue down under this tab's lease, so that a reload or a killed tab loses nothing; up to a million
+ * characters, since the storage is the page's.
+ */
 const save = () =>
   opened &&
   stored((store) => {
     const mine = ready();
     const lease = hiding ? 0 : Math.max(notBefore, Date.now()) + LEASE;
-    if (mine[0]) store[own] = json([lease, mine]);
-    else delete store[own];
+    const text = json([lease, mine]);
+    if (!mine[0]) delete store[own];
+    else if (!text[1e6]) store[own] = text;
   });
 
 const saved = (run) =>
@@ -65,18 +68,15 @@ export const adopt = () => {
   hold();
 };
 
-/** Add an event to the queue; it leaves with the others of this task. */
+/** Add an event to the queue, which keeps the newest; it leaves with the others of this task. */
 export const enqueue = (event) => {
-  queue = [...queue, event].slice(-50);
+  queue = [...queue, event].slice(-500);
   hold();
 };
 
 /** The next batch: one tag's events that may go, within a size that leaves room in the shared 64 KiB quota. */
-const next = () => {
-  const free = ready().filter((event) => !away.includes(event));
-  let size = 0;
-  return free.filter((event, i) => event.tid == free[0].tid && ((size += json(event).length) < 16e3 || !i));
-};
+const next = (free = ready().filter((event) => !away.includes(event)), size = 0) =>
+  free.filter((event, i) => event.tid == free[0].tid && ((size += json(event).length) < 16e3 || !i));
 
 const settle = (batch, done) => {
   const others = (event) => !batch.includes(event);
@@ -122,24 +122,6 @@ const post = async (body, tag) => {
 
 const beacon = (body) => attempt(() => nav.sendBeacon(url, body));
 
-/** The shop's own staff: `?retag_ignore=1` once in a browser, `0` to count again; for a year after the last visit. */
-const ignore = (word) => {
-  if (word) keep('retag_ignore', word, word * YEAR);
-  if (word > 0) words.ours = false;
-};
-
-/** What is known of the browser when events leave, by its cookies. */
-const browser = (cookies) => {
-  const found = clicks(cookies);
-  found.pin_unauth = cookies._pin_unauth;
-  // The first requests of a new browser, from any tab, share a word for a minute: the server makes them one visitor.
-  // Then it is 1: a browser that has been answered has its id.
-  first = cookies._retag;
-  if (!first) keep('retag', (first = own), 60);
-  found.first = first;
-  return found;
-};
-
 /** One request at a time, and a new browser's first one has the server to itself; but none waits longer than 2 s. */
 const free = () => {
   busy = 0;
@@ -151,11 +133,20 @@ const send = async () => {
   const batch = hiding || !held ? next() : [];
   if (!batch[0]) return save();
   const cookies = jar();
-  ignore(landing.retag_ignore || cookies._retag_ignore);
+  // The shop's own staff: `?retag_ignore=1` once in a browser, `0` to count again; for a year after the last visit.
+  const ours = landing.retag_ignore || cookies._retag_ignore;
+  if (ours) keep('retag_ignore', ours, ours * YEAR);
+  if (ours > 0) words.ours = false;
   if (denied()) return forget(batch.slice(-1));
-  const partner = browser(cookies);
+  // The first requests of a new browser, from any tab, share a word for a minute: the server makes them one visitor.
+  // Then it is 1: a browser that has been answered has its id.
+  first = cookies._retag;
+  if (!first) keep('retag', (first = own), 60);
+  const partner = { first, pin_unauth: cookies._pin_unauth };
+  clicks(cookies, partner);
   batch.forEach((event) => {
-    Object.assign(event.pd, partner);
+    // Another object: what others left in storage may have none.
+    event.pd = { ...event.pd, ...partner };
     event.sent = Date.now();
     if (said(true)) event.consent = 1;
   });
@@ -194,7 +185,7 @@ export const retry = () => {
 /** Drop what waits, delete what is ours, and tell the server, for these tags, to drop the browser's id. */
 export const forget = (tags) => {
   const cookies = jar();
-  owed = forgetAll(cookies) || owed;
+  owed = ['retag', 'pin_unauth', ...NAMES].filter((name) => cookies['_' + name] && !keep(name, '', 0))[0] || owed;
   queue = [];
   saved((store, key) => delete store[key]);
   if (owed)

@@ -18,8 +18,7 @@ export const hold = async (run) => {
   } catch (error) {
     say(error);
   }
-  holding--;
-  flush();
+  if (!--holding) flush();
 };
 
 /** A list of the digests of a value or of several, which fills while events are held. */

@@ -6,8 +6,8 @@ import { attempt, on, win } from './safe.js';
 import { left, page, turn } from './tags.js';
 
 // A router may call replaceState before pushState (https://github.com/vuejs/router/issues/1416) and `page` after:
-// look once, when the task is over.
-const soon = () => setTimeout(attempt, 0, turn);
+// look once, when the task is over. Timers that pages have wrapped may forget further arguments.
+const soon = () => setTimeout(() => attempt(turn));
 
 const hidden = () => {
   left();
@@ -15,7 +15,14 @@ const hidden = () => {
 };
 
 export const watch = () => {
-  if (win.navigation) navigation.addEventListener('currententrychange', soon);
+  // Back from the back/forward cache: it is counted again.
+  on('pageshow', (event) => event.persisted && page(0, 2));
+  on('visibilitychange', () => (document.hidden ? hidden() : retry()));
+  on('pagehide', hidden);
+  on('online', retry);
+  on('prerenderingchange', retry);
+  // Last, and the window's: pages have elements and constants of that name.
+  if (win.navigation?.currentEntry) win.navigation.addEventListener('currententrychange', soon);
   else {
     ['pushState', 'replaceState'].forEach((name) => {
       const theirs = history[name];
@@ -26,10 +33,4 @@ export const watch = () => {
     });
     on('popstate', soon);
   }
-  // Back from the back/forward cache: it is counted again.
-  on('pageshow', (event) => event.persisted && page(0, 2));
-  on('visibilitychange', () => (document.hidden ? hidden() : retry()));
-  on('pagehide', hidden);
-  on('online', retry);
-  on('prerenderingchange', retry);
 };

@@ -5,10 +5,9 @@
 import { call, decide } from './calls.js';
 import { words } from './consent.js';
 import { declare } from './declare.js';
-import { url } from './delivery.js';
 import { watch } from './life.js';
 import { attempt, win } from './safe.js';
-import { debugging, heard, say } from './say.js';
+import { debugging, heard, say, url } from './say.js';
 import { enrich, leave } from './tags.js';
 
 const begin = () => {
@@ -23,10 +22,11 @@ const begin = () => {
   const waiting = stub?.queue || [];
   win.pintrk = pintrk;
   // A frozen global keeps the stub, and others have kept its queue.
-  attempt(() => (waiting.push = push));
+  waiting.push = push;
   MODULES?.forEach((start) => attempt(() => start(api, CONFIG)));
-  [].slice.call(waiting).forEach(call);
-  [watch, declare].forEach(attempt);
+  [].forEach.call(waiting, call);
+  declare();
+  watch();
   // An import, since Trusted Types stop a script element.
   if (debugging) import(url + 'debug.js').then((module) => module.start(api, CONFIG)).catch(say);
 };

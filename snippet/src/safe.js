@@ -21,8 +21,11 @@ export const json = (value) => {
   return text;
 };
 
-/** This page's 128 bits from the browser's generator: `Math.random` is stubbed on some pages. */
-export const random = attempt(() => crypto.getRandomValues(new Uint32Array(4)).join(''));
+/**
+ * When this page began, so that the server keeps its ids in that order, and 128 bits from the browser's generator:
+ * `Math.random` is stubbed on some pages.
+ */
+export const random = attempt(() => Date.now() + crypto.getRandomValues(new Uint8Array(16)).join(''));
 
 /** Listen for an event on its way down; a listener that throws is ours to swallow. */
 export const on = (name, run) => addEventListener(name, (event) => attempt(() => run(event)), true);

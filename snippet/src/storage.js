@@ -14,5 +14,8 @@ export const keep = (name, value, seconds) =>
     document.cookie = `_${name}=${value};path=/;max-age=${seconds};samesite=lax` + (isSecureContext ? ';secure' : '');
   });
 
-/** The page's cookies by name: they are another process's, so ask once, and not before something is to be sent. */
-export const jar = () => pairs(attempt(() => document.cookie));
+/**
+ * The page's cookies by name: they are another process's, so ask once, and not before something is to be sent. A text,
+ * whatever an element of that name or a polyfill says.
+ */
+export const jar = () => pairs(attempt(() => document.cookie + ''));

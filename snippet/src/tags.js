@@ -20,7 +20,7 @@ export const leave = [];
 const address = () => location.href.split(CONFIG.hash ? ' ' : '#')[0];
 
 let here = address();
-let referrer = document.referrer;
+let referrer = document.referrer + '';
 let told = 0;
 
 // No viewport here: a module sends it, where that forces no layout.
@@ -28,11 +28,11 @@ const automatic = () => ({
   loc: scrub(location.href),
   ref: scrub(referrer),
   if: win != top,
-  sw: screen.width,
-  sh: screen.height,
+  sw: screen?.width,
+  sh: screen?.height,
   language: nav.language,
   webdriver: nav.webdriver,
-  ...nav.userAgentData?.toJSON(),
+  ...nav.userAgentData?.toJSON?.(),
 });
 
 /** Send an event to some of the tags; returns why it could not be, or nothing. */
@@ -40,9 +40,9 @@ const tell = (some, name, given) => {
   if (!tags[0]) return 'no tag';
   if (denied()) return 'denied';
   some.forEach((tag) => {
-    // As it is now: the page may change its objects, and what is no JSON is refused here.
-    const ed = JSON.parse(json({ ...given }));
-    ed.event_id ||= ed.eventID || ed.eid || random + told++;
+    // As it is now: the page may change its objects, and what is no JSON is refused here. The server takes `event_id`
+    // and `eventID` before `eid`.
+    const ed = JSON.parse(json({ eid: random + told++, ...given }));
     const event = { tid: tag.tid, event: name, ed, pd: { ...tag.pd }, ad: automatic(), ts: Date.now() };
     enrich.forEach((add) => hold(() => add(event)));
     say(event);
@@ -75,9 +75,9 @@ export const turn = () => {
 
 export const left = () => leave.forEach(attempt);
 
-/** Partner data for later events; an empty value clears. */
+/** Partner data for later events; an empty value clears, and so does what is no JSON: it would stop all of them. */
 export const set = (tag, given) =>
   Object.entries({ ...given }).forEach(([key, value]) => {
-    if ((value ?? '') === '') delete tag.pd[key];
+    if (/^(""|null|undefined)$/.test(json(value))) delete tag.pd[key];
     else tag.pd[key] = /^(em|external_id)$/.test(key) ? digests(value) : value;
   });

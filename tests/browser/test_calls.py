@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import sqlite3
 import time
+from contextlib import closing
 
 from conftest import SCRIPT, STUB, call
+
+from retag.store.settle import TIMED
 
 ANN = hashlib.sha256(b"ann@mail.example").hexdigest()
 
@@ -122,6 +126,28 @@ def test_several_tags_hear_every_event(stage):
     assert len({row[0] for row in stage.rows("visitor")}) == 1
 
 
+def test_the_pages_own_event_id_is_the_events(stage):
+    """Under any of its names: what the server tells too is not counted twice."""
+    calls = "".join(f"pintrk('track', 'lead', {{{name}: 'X-1'}});" for name in ("event_id", "eventID", "eid"))
+    stage.show(calls="pintrk('load', TAG);" + calls + "pintrk('track', 'search', {event_id: ''});")
+    stage.wait(lambda: "search" in stage.names() and not stage.waiting)
+    path = stage.server.folder / "retag.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as cn:
+        sql = "SELECT name, event_id FROM log WHERE url LIKE ? ORDER BY seq"
+        found = cn.execute(sql, (f"%/stage/{stage.name}",)).fetchall()
+    assert [one for one in found if one[0] == "lead"] == [("lead", "X-1")] * 3
+    assert len(found[3][1]) > 30
+
+
+def test_the_tags_own_event_ids_begin_with_the_time(stage):
+    """In the form by which the server keeps them in that order, and none twice."""
+    stage.show(calls="pintrk('load', TAG); pintrk('page'); pintrk('track', 'lead');")
+    rows = stage.until("init", "lead") and stage.rows("event_id, time")
+    for event_id, at in rows:
+        assert abs(int(TIMED.match(event_id)[1]) - at) < 60_000
+    assert len({event_id for event_id, _ in rows}) == 2
+
+
 def test_the_landing_pages_click_id_is_kept_and_the_address_is_scrubbed(stage):
     """epik goes into its cookie and is a click on a pin; an unlisted parameter does not leave the page."""
     posted = []
@@ -204,7 +230,7 @@ def test_what_is_sent_of_the_browser(stage):
     assert {"sw", "sh", "language", "if", "title", "brands", "platform", "mobile"} <= first["ad"].keys()
     assert first["ad"]["title"] == "Stage"
     assert first["ts"] <= first["sent"]
-    assert first["ed"]["event_id"] != second["ed"]["event_id"]
+    assert first["ed"]["eid"] != second["ed"]["eid"]
 
 
 def test_all_click_ids_are_kept_for_later_pages(stage):

@@ -114,6 +114,17 @@ MICRODATA = """
 </div>"""
 
 
+def test_a_product_without_an_offer_is_a_product(stage):
+    """Sold out: an empty list of offers."""
+    stage.patch(script={"modules": ["products"]})
+    linked = {"@type": "Product", "sku": "B7", "name": "Boots", "offers": [], "brand": None}
+    body = f'<script type="application/ld+json">{json.dumps(linked)}</script>'
+    stage.show(body, calls=LOAD + "pintrk('track', 'pagevisit');")
+    assert json.loads(stage.until("pagevisit")[0][2])["line_items"] == [
+        {"product_id": "B7", "product_name": "Boots"}
+    ]
+
+
 @pytest.mark.parametrize("markup", [OPEN_GRAPH, MICRODATA])
 def test_a_product_in_other_words(stage, markup):
     """Open Graph; microdata without what is its reviews' and neighbours'. Broken JSON-LD is passed over."""
@@ -164,6 +175,20 @@ def test_engagement_belongs_to_the_page_that_was_read(stage):
     stage.until("init", "engagement", "init")
     ends = [(name, url[-3:]) for name, url in stage.rows("name, url")]
     assert sorted(ends) == [("engagement", "p=1"), ("init", "p=1"), ("init", "p=2")]
+
+
+def test_engagement_of_a_hash_route_belongs_to_the_route_that_was_read(stage):
+    """Both modules write the event's address."""
+    fast = "const real = performance.now; performance.now = () => real.call(performance) * 20"
+    stage.context.add_init_script(fast)
+    stage.patch(script={"modules": ["engagement"], "hash": True})
+    page = stage.show(calls=LOAD + "pintrk('page');", query="#/one?token=s3cret")
+    stage.until("init")
+    page.wait_for_function("performance.now() > 8000")
+    page.evaluate("location.hash = '#/two'")
+    stage.until("init", "engagement", "init")
+    ends = [(name, url.partition("%23")[2]) for name, url in stage.rows("name, url")]
+    assert sorted(ends) == [("engagement", "/one"), ("init", "/one"), ("init", "/two")]
 
 
 def test_outbound_clicks_and_submits_come_with_a_module(stage):

@@ -2,8 +2,9 @@
 // Inside a page that is when the address is already the next one's: the event keeps the one that was read.
 
 import { scrub } from '../address.js';
+import { routed } from '../route.js';
 
-export const start = (api) => {
+export const start = (api, config) => {
   let since = document.hidden ? 0 : performance.now();
   let total = 0;
   let deepest = 0;
@@ -15,7 +16,7 @@ export const start = (api) => {
   addEventListener('scroll', () => (deepest = Math.max(deepest, scrollY)), { passive: true, capture: true });
   document.addEventListener('visibilitychange', () => document.hidden || (since = performance.now()));
   api.enrich.push(({ event, ad }) => {
-    if (event == 'engagement') ad.loc = scrub(page);
+    if (event == 'engagement') ad.loc = scrub(config.hash ? routed(page) : page);
   });
   api.leave.push(() => {
     pause();

@@ -19,8 +19,12 @@ export const start = () => {
     addEventListener(
       name,
       (event) => {
-        const found = read(event);
-        if (found) window.pintrk('track', ...found);
+        try {
+          const found = read(event);
+          if (found) window.pintrk('track', ...found);
+        } catch (_) {
+          // The page has taken `pintrk` away: that is no error of its own.
+        }
       },
       true,
     );

@@ -2,10 +2,7 @@
 // and masked like one. What a route is asked with (`#/reset?token=…`) stays on the page.
 
 import { scrub } from '../address.js';
+import { routed } from '../route.js';
 
-export const start = (api) =>
-  api.enrich.push(({ ad }) => {
-    const { origin, pathname, search, hash } = location;
-    const route = hash.match(/^#(!?\/[^?]*)/);
-    if (route) ad.loc = scrub(`${origin}${pathname}%23${route[1]}${search}`);
-  });
+// First, so that the engagement module may still tell of the route that is left.
+export const start = (api) => api.enrich.unshift(({ ad }) => void (ad.loc = scrub(routed(location.href))));

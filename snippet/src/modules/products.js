@@ -22,8 +22,8 @@ const parsed = (script) => {
 const linked = () => {
   const product = [...document.querySelectorAll('script[type="application/ld+json"]')].map(parsed).find(Boolean);
   if (!product) return;
-  const offer = [].concat(product.offers || {})[0];
-  const price = [].concat(offer.priceSpecification || {})[0];
+  const offer = [].concat(product.offers)[0] || {};
+  const price = [].concat(offer.priceSpecification)[0] || {};
   return {
     product_id: product.sku || product.productID || product.productGroupID || product.mpn || product['@id'],
     product_name: product.name,
