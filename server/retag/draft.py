@@ -19,7 +19,7 @@ from retag.store.desk import Desk
 from retag.store.membership import Touch, fact_of
 
 STEP = 128
-"""Events of one step: about a millisecond."""
+"""Events of one step: two or three milliseconds."""
 
 decode = msgspec.json.decode
 
@@ -54,7 +54,7 @@ class Draft:
         return next(place for place, one in enumerate(self.batch, 1) if one is self.settled[-1])
 
     def reckon(self, cn: sqlite3.Connection) -> Iterator[None]:
-        """All that reads and reckons, in steps of a millisecond or so."""
+        """All that reads and reckons, in steps of some milliseconds."""
         living = self._bury()
         yield from self._settle(cn, living)
         if not self.bare:
