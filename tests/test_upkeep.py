@@ -375,6 +375,36 @@ def test_what_lapsed_long_ago_goes_where_nothing_of_it_matters(bed):
     assert bed.members(2_542_000_000_002, NOW + 41 * DAY) == set()
 
 
+@pytest.mark.parametrize("crowd", [1, 500])
+def test_a_slice_of_the_sweep_passes_few_events(bed, monkeypatch, crowd):
+    """However many there are between what rules remember; of one visitor's it passes all over at once."""
+    bed.audience({"all": [{"event": "pagevisit", "retention_days": 1}], "none": [{"event": "addtocart"}]})
+    bed.take(event(visitor=999))
+    filed = ((visitor(1 + place % crowd), place) for place in range(2, 1002))
+    bed.cn.executemany("INSERT INTO visitor_file VALUES (?, ?, NULL)", filed)
+    monkeypatch.setattr(purging, "WALK", 100)
+    behind, slices = (b"", 0), 0
+    while behind is not None:
+        assert bed.rows("SELECT count(*) FROM memory") == [(1,)]
+        behind, slices = purging.forgotten(bed.cn, behind, NOW + 40 * DAY), slices + 1
+    assert slices == (2 if crowd == 1 else 11)
+    assert bed.rows("SELECT count(*) FROM memory") == [(0,)]
+
+
+def test_a_slice_of_the_sweep_goes_on_where_it_ended(bed, monkeypatch):
+    """Between two parts of one visitor, or two visitors."""
+    for _ in range(60):
+        bed.audience({"all": [{"event": "pagevisit", "retention_days": 1}], "none": [{"event": "addtocart"}]})
+    bed.take(*(event(visitor=number) for number in range(7)))
+    left = bed.rows("SELECT count(*) FROM memory")[0][0]
+    assert left > 7, "rules of several parts"
+    monkeypatch.setattr(purging, "SLICE", 1)
+    behind = (b"", 0)
+    while left:
+        behind, left = purging.forgotten(bed.cn, behind or (b"", 0), NOW + 40 * DAY), left - 1
+        assert bed.rows("SELECT count(*) FROM memory") == [(left,)]
+
+
 def test_what_a_rule_remembered_goes_with_it(bed):
     """A build that was replaced is forgotten by the sweep, the others are not."""
     left = {"all": [{"event": "pagevisit"}], "none": [{"event": "checkout"}]}

@@ -17,7 +17,6 @@ from retag.clock import time_ms
 from retag.journal import Journal
 from retag.store import builds, hooks, purging, schedules
 from retag.store.erasing import erase, opt_in, opt_out, share, withhold
-from retag.store.remembered import Place
 from retag.ticking import Ticker
 from retag.windows import DAY
 
@@ -57,7 +56,7 @@ class Upkeep(Ticker):
         self._last = 0
         self._ids = 0
         self._lapsed: tuple[int, bytes] | None = (0, b"")
-        self._forgotten: Place | None = None
+        self._forgotten: purging.Filed | None = None
 
     async def _turn(self) -> None:
         await self.fill()

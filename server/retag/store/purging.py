@@ -18,9 +18,15 @@ REMEMBERED = 9 * DAY
 """How long event ids are remembered: 7 days of lateness and 48 h between halves."""
 TRANSITIONS = 30 * DAY
 SLICE = 500
+WALK = 5000
+"""Rows of visitors' files that a slice passes: most are places of events, which cost next to nothing."""
 PAGES = 128
 FREE = 0.2
 """The file is shrunk when more than this share of it is free."""
+Filed = tuple[bytes, int]
+"""`(visitor, place in their file)`."""
+LAST: Filed = (b"\xff" * 17, 0)
+"""Behind every visitor."""
 
 
 def events(cn: sqlite3.Connection, before: int, table: str = "log") -> bool:
@@ -94,13 +100,17 @@ def lapsed(cn: sqlite3.Connection, after: tuple[int, bytes], now: int) -> tuple[
     return (rows[-1][0], rows[-1][1]) if len(rows) == SLICE else None
 
 
-def forgotten(cn: sqlite3.Connection, behind: Place, now: int) -> Place | None:
+def forgotten(cn: sqlite3.Connection, behind: Filed, now: int) -> Filed | None:
     """Sweep what rules remember, behind `behind`, where it cannot matter again or the rule is gone.
 
     Where to go on from, None at the end.
     """
-    sql = "SELECT visitor, part FROM memory WHERE (visitor, part) > (?, ?) ORDER BY visitor, part LIMIT ?"
-    places: list[Place] = cn.execute(sql, (*behind, SLICE)).fetchall()
+    upto = _walk(cn, behind)
+    sql = (
+        "SELECT visitor, -place FROM visitor_file WHERE (visitor, place) > (?, ?)"
+        f" AND (visitor, place) <= (?, ?) AND place <= 0 ORDER BY visitor, place LIMIT {SLICE}"
+    )
+    places: list[Place] = cn.execute(sql, (*behind, *(upto or LAST))).fetchall()
     builds, changed, at = live_builds(cn), {}, now - TRANSITIONS
     for place, row in marking.load_rows(cn, places).items():
         marks = {
@@ -113,7 +123,18 @@ def forgotten(cn: sqlite3.Connection, behind: Place, now: int) -> Place | None:
         if len(marks) < len(row.marks) or len(traces) < len(row.traces):
             changed[place] = Row(marks, traces)
     marking.save_rows(cn, changed)
-    return places[-1] if len(places) == SLICE else None
+    return (places[-1][0], -places[-1][1]) if len(places) == SLICE else upto
+
+
+def _walk(cn: sqlite3.Connection, behind: Filed) -> Filed | None:
+    """WALK places further, None beyond the end. A visitor's marks come before their events, which are passed
+    over however many they are."""
+    sql = (
+        "SELECT visitor, place FROM visitor_file WHERE (visitor, place) > (?, ?)"
+        f" ORDER BY visitor, place LIMIT 1 OFFSET {WALK - 1}"
+    )
+    row: Filed | None = cn.execute(sql, behind).fetchone()
+    return row if row is None or row[1] <= 0 else (row[0], EVER)
 
 
 def _spans(builds: Builds, part: int) -> dict[int, int]:
