@@ -218,6 +218,50 @@ def test_events_that_come_while_nothing_is_drafted_are_not_passed_over(tmp_path)
     store.close()
 
 
+@pytest.mark.parametrize("failing", ["_data_version", "advance"])
+def test_a_fold_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch, failing):
+    """Neither an open transaction, nor commits that are not on disk; and it is folded again, once."""
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    store.append([event(event_id="1")], ())
+    for _ in store.draft(NOW, 10):
+        pass
+
+    def fail(*_):
+        raise sqlite3.OperationalError("out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(engine.fold if failing == "advance" else store, failing, fail)
+        with pytest.raises(sqlite3.OperationalError, match="out of memory"):
+            store.fold(NOW, 10)
+    assert not store._cn.in_transaction
+    assert store._cn.execute("PRAGMA synchronous").fetchone() == (2,)
+    store.append([event(event_id="2")], ())
+    assert store.fold(NOW, 10).counts == {"counted": 2}
+    store.close()
+
+
+def test_what_was_committed_is_not_folded_again(tmp_path, monkeypatch):
+    """Though something fails just behind the commit: every event would be its own duplicate."""
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    store.append([event(event_id="1")], ())
+
+    @contextlib.contextmanager
+    def failing():
+        yield
+        raise sqlite3.OperationalError("out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "_lightly", failing)
+        with pytest.raises(sqlite3.OperationalError, match="out of memory"):
+            store.fold(NOW, 10)
+    store.append([event(event_id="2")], ())
+    assert store.fold(NOW, 10).counts == {"counted": 1}
+    store.close()
+    assert stored(tmp_path / "a.db", "SELECT standing FROM log ORDER BY seq") == [0, 0]
+
+
 async def test_failed_write_is_rolled_back(tmp_path):
     """The caller gets the error; nothing of it stays."""
 

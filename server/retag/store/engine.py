@@ -74,12 +74,13 @@ class SqliteStore:
 
     def _refresh(self) -> None:
         """Another process wrote (a key, an import), or this one starts: forget what is remembered."""
-        self._version = self._data_version()
+        version = self._data_version()
         self._tail = Tail(log.next_place(self._cn), log.progress(self._cn, "folded"))
         self._next_apart = log.next_place(self._cn, "bot_log")
         self._desk.stale = True
         self._desk.graves = graves.load(self._cn, self._desk.graves)
         self.census.forget()
+        self._version = version  # only now: if a read failed, the next one tries again
 
     def _data_version(self) -> int:
         return int(self._cn.execute("PRAGMA data_version").fetchone()[0])
@@ -142,8 +143,8 @@ class SqliteStore:
         """
         draft, self._draft = self._draft, None
         with self._lightly(), _without_collector():
-            self._begin()
             try:
+                self._begin()
                 if draft is None or bare or self._desk.stale:
                     self._desk.refresh(self._cn)
                     draft = self._drafted(now, most, bare).whole(self._cn)
@@ -153,7 +154,7 @@ class SqliteStore:
                 self._rollback()
                 self._desk.stale = True
                 raise
-        self._tail.fold(draft.upto)
+            self._tail.fold(draft.upto)  # at once: what is folded twice is its own duplicate
         return Folded(len(draft.batch), counts, step, self._tail.next - 1 - draft.upto)
 
     def _drafted(self, now: int, most: int, bare: bool = False) -> Draft:
