@@ -13,6 +13,7 @@ from retag import errors, upkeep
 from retag.journal import Journal
 from retag.store import engine, sqlite, wal
 from retag.store.engine import SqliteStore
+from retag.writer import Submission
 
 
 @contextlib.asynccontextmanager
@@ -215,6 +216,35 @@ def test_events_that_come_while_nothing_is_drafted_are_not_passed_over(tmp_path)
     assert store.fold(NOW, 10).waiting == 1
     assert store.fold(NOW, 10).events == 1
     assert store.write(lambda cn: cn.execute("SELECT visitor FROM trail").fetchall()) == [(visitor(2),)]
+    store.close()
+
+
+@pytest.mark.parametrize(("commit", "between"), [(20.0, 2), (0.5, 49)])
+def test_a_disk_that_takes_its_time_leaves_the_fold_its_turn(tmp_path, monkeypatch, commit, between):
+    """Events wait at each of fifty steps of a draft: it goes on for as long as the commit before it took."""
+    clock, commits = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    inner = store.append
+
+    def append(events, apart):
+        inner(events, apart)
+        clock[0] += commit
+        commits.append(len(events))
+
+    monkeypatch.setattr(store, "append", append)
+    one = Journal(store)._writer
+    one._loop = asyncio.new_event_loop()
+    for step in range(50):
+        one.queue.append(Submission([event()], (), lambda error: None, clock[0]))
+        if step:
+            one._slices._between()
+        else:
+            one._commit_waiting()
+        clock[0] += 1
+    assert len(commits) == 1 + between
+    one._loop.close()
     store.close()
 
 

@@ -85,11 +85,11 @@ class Writer:
         self._failed: str | None = None
         self._on_folded = on_folded
         self._on_fatal = on_fatal
-        self._slices = Slices(store, now, slice_ms, self._commit_waiting)
+        self._slices = Slices(store, now, slice_ms, self._commit_between)
         self._bell = threading.Event()
         self._asleep = False
         self._closing = False
-        self._heard = 0.0
+        self._heard = self._fair = 0.0
         self._last_fold = float("inf")
         self._thread = threading.Thread(target=self._run, name="retag-writer", daemon=True)
 
@@ -164,9 +164,16 @@ class Writer:
         else:
             self._commit(batch)
         self._in_hand = None
+        self._fair = 2 * time.monotonic() - self._heard
         self.taken += size
         self._tell(self._settle, batch)
         return True
+
+    def _commit_between(self) -> None:
+        """Between the steps of a draft, which goes on for at least as long as the last commit took: with one
+        at each step on a disk that takes its time, the fold would fall ever further behind."""
+        if time.monotonic() >= self._fair:
+            self._commit_waiting()
 
     def _commit(self, batch: list[Submission]) -> None:
         events = [event for one in batch for event in one.events]
