@@ -13,17 +13,30 @@ NO_API = "delete window.navigation;"
 @pytest.mark.parametrize(
     "hostile",
     [
+        "Array.prototype.toJSON = function () { return JSON.stringify([...this]) }",
+        "Math.random = () => { throw 1 }",
+        "window.fetch = undefined",
+        "navigator.sendBeacon = undefined",
+        "Object.freeze(history); Object.freeze(document); Object.freeze(navigator)",
+        "Element.prototype.closest = Element.prototype.matches = () => { throw 1 }",
+        "Object.prototype.surprise = 1; Array.prototype.extra = () => 1",
+        "console.log = console.warn = () => { throw 1 }",
+        "Array.from = Object.fromEntries = () => { throw 1 }",
+        "Object.freeze(Array.prototype); Object.freeze(Object.prototype); Object.freeze(Element.prototype)",
+        "window.requestIdleCallback = window.queueMicrotask = undefined; delete window.navigation",
         "Object.defineProperty(document, 'cookie', {get: () => null, set() {}})",
         "window.screen = null",
         "Object.defineProperty(Navigator.prototype, 'userAgentData', {get: () => ({})})",
         "Object.defineProperty(document, 'referrer', {get: () => null})",
     ],
 )
-def test_a_page_whose_browser_lies_is_counted(stage, hostile):
-    """Polyfills and extensions that answer with other things than browsers do."""
+def test_hostile_pages_are_counted_and_not_hurt(stage, hostile):
+    """Prototypes are tampered with, globals frozen or missing; polyfills answer otherwise than browsers."""
     stage.context.add_init_script(hostile)
-    stage.show(calls=VIEW)
+    page = stage.show(calls=VIEW)
     stage.until("init")
+    page.evaluate("pintrk('track', 'lead', {line_items: [{product_id: '7'}]})")
+    stage.until("init", "lead")
 
 
 @pytest.mark.parametrize(
