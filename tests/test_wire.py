@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -60,6 +61,15 @@ def test_invalid_json_is_malformed(body):
     beacon = only(wire.decode(hit({"ed": text})))
     assert (beacon.ed, beacon.event) == ({}, "pagevisit")
     assert beacon.faults == (text != "")
+
+
+@given(st.text(st.sampled_from('\ud83d\ude00\udc00\udbffa\\"/ud83\n'), max_size=12))
+def test_half_a_character_is_replaced_and_the_rest_is_read(text):
+    """As browsers write it: pairs, halves, and what only looks like an escape."""
+    said = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    wanted = re.sub("[\ud800-\udfff]", "\ufffd", said)
+    for body in (json.dumps([text]), json.dumps([text]).encode()):
+        assert wire.parse(body) == [wanted]
 
 
 def test_a_form_is_read_as_utf_8_whether_it_is_escaped_or_not():

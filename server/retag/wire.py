@@ -22,6 +22,11 @@ TAG_LIMIT, EVENT_LIMIT = 32, 200
 PARTS = ("ed", "pd", "ad")
 PLAIN = ("ts", "sent", "consent", "mechanism", "proof")
 BRACKETS = re.compile(r"(ed|pd|ad)?((?:\[[^\[\]]{0,100}\])+)", re.DOTALL)
+ESCAPES = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+"""An escaped backslash, a pair of surrogates, or one alone."""
+HALF = len(rb"\ud83d")
 TOO_DEEP = f"nested deeper than {DEPTH}: send the data flatter"
 
 
@@ -96,7 +101,7 @@ USUAL = msgspec.json.Decoder(Beacon)
 def parse(text: bytes | str) -> Any:
     """Strict JSON: UTF-8, no NaN, bounded depth; raises Malformed."""
     try:
-        found = msgspec.json.decode(text)
+        found = decoded(text)
     except RecursionError:
         raise Malformed(TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeError, ValueError, OverflowError):
@@ -104,6 +109,21 @@ def parse(text: bytes | str) -> Any:
     if not shallow_text(text) and not shallow(found, DEPTH):
         raise Malformed(TOO_DEEP)
     return found
+
+
+def decoded(text: bytes | str) -> Any:
+    """JSON as pages write it: half of a character that was cut in two is no reason to lose what came with it.
+
+    JavaScript's texts may end in half of an emoji, and its `JSON.stringify` writes that as an escape.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raw = text if isinstance(text, bytes) else text.encode()
+        whole = ESCAPES.sub(lambda found: b"\\ufffd" if len(found[0]) == HALF else found[0], raw)
+        if whole == raw:
+            raise
+        return msgspec.json.decode(whole)
 
 
 def shallow_text(text: bytes | str) -> bool:
