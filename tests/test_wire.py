@@ -159,7 +159,6 @@ def test_what_is_no_event_is_malformed(body):
     [
         {"method": "GET", "query": b"tid=1&ed" + b"[a]" * 9 + b"=1"},
         {"method": "GET", "query": b"tid=1&ed" + b"[a]" * 5_000 + b"=1"},
-        {"body": b'{"tid":"1","ed":' + b'{"a":' * 9 + b"1" + b"}" * 10},
         {"body": b'{"tid":"1","ed":' + b"[" * 50_000},
     ],
 )
@@ -167,6 +166,23 @@ def test_what_nests_without_end_is_refused(one):
     """In brackets as in JSON, and it says so."""
     with pytest.raises(wire.Malformed, match="nested deeper than 8"):
         wire.decode(hit(None, **one))
+
+
+def test_what_is_nested_too_deeply_costs_itself_alone():
+    """Not the checkout that came with it in one request, nor the rest of its own event."""
+    deep: dict[str, object] = {}
+    for _ in range(8):
+        deep = {"a": deep}
+    events = [
+        {"tid": "1", "event": "checkout", "ed": {"value": 5}},
+        {"tid": "1", "event": "lead", "ed": deep, "pd": {"em": "x"}, "ts": 5, "sent": [[deep]]},
+    ]
+    first, second = wire.decode(hit(None, body=json.dumps(events).encode()))
+    assert (first.ed, first.faults) == ({"value": 5}, 0)
+    assert (second.event, second.ed, second.pd, second.faults) == ("lead", {}, {"em": "x"}, 1)
+    assert (second.ts, second.sent) == (5, None)
+    (alone,) = wire.decode(hit(None, body=json.dumps(events[1]).encode()))
+    assert (alone.ed, alone.faults) == ({}, 1)
 
 
 def test_brackets_may_nest_as_deeply_as_json():

@@ -1,7 +1,8 @@
 """The wire: bytes become beacons. Query, bracket form, form body, JSON beacon; one shape comes out.
 
 Liberal about keys, strict about structure: garbage decodes, or is refused with Malformed, and never any other
-error. A broken `ed`, `pd` or `ad` costs that part, not the event, and is counted in `faults`.
+error. A broken `ed`, `pd` or `ad`, or one that is too deep, costs that part, not the event nor its
+neighbours, and is counted in `faults`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def decode(hit: Hit) -> list[Beacon]:
         return [beacon(given)]
     if "form-urlencoded" in hit.content_type.lower():
         return [beacon(given | form(hit.body))]
-    found = parse(hit.body)
+    found = read(hit.body)
     many = found if isinstance(found, list) else [found]
     if not many or len(many) > MOST_EVENTS:
         raise Malformed(f"an array may hold 1 to {MOST_EVENTS} events")
@@ -99,16 +100,21 @@ USUAL = msgspec.json.Decoder(Beacon)
 
 
 def parse(text: bytes | str) -> Any:
-    """Strict JSON: UTF-8, no NaN, bounded depth; raises Malformed."""
+    """Strict JSON of bounded depth; raises Malformed."""
+    found = read(text)
+    if not shallow_text(text) and not shallow(found, DEPTH):
+        raise Malformed(TOO_DEEP)
+    return found
+
+
+def read(text: bytes | str) -> Any:
+    """Strict JSON: UTF-8, no NaN; raises Malformed, also when it is too deep to be read at all."""
     try:
-        found = decoded(text)
+        return decoded(text)
     except RecursionError:
         raise Malformed(TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeError, ValueError, OverflowError):
         raise Malformed("the body is not valid JSON") from None
-    if not shallow_text(text) and not shallow(found, DEPTH):
-        raise Malformed(TOO_DEEP)
-    return found
 
 
 def decoded(text: bytes | str) -> Any:
@@ -208,7 +214,8 @@ def beacon(given: dict[str, Any]) -> Beacon:
         raise Malformed("`event` must be a text")
     found = Beacon(str(tag)[:TAG_LIMIT], str(event)[:EVENT_LIMIT])
     for name in PLAIN:
-        setattr(found, name, given.get(name))
+        value = given.get(name)
+        setattr(found, name, None if isinstance(value, dict | list) else value)
     for name in PARTS:
         value = given.get(name)
         if value is not None and value != "":
@@ -217,13 +224,13 @@ def beacon(given: dict[str, Any]) -> Beacon:
 
 
 def _part(found: Beacon, name: str, value: Any) -> bool:
-    """Whether a part could be read: an object, or one as a JSON string."""
+    """Whether a part could be read: an object, or one as a JSON string, of bounded depth."""
     if isinstance(value, str):
         try:
             value = parse(value)
         except Malformed:
             return False
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not shallow(value, DEPTH - 1):
         return False
     setattr(found, name, value)
     return True
