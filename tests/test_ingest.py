@@ -470,3 +470,13 @@ def test_what_a_long_request_says_of_its_page_is_not_remembered():
         case = hit(None, query=f"tid={TAG}&event=pagevisit&ad={ad}".encode(), method="GET")
         assert door().take(case, ENTROPY).events
         assert browser_side._context.cache_info().currsize == kept
+
+
+@pytest.mark.parametrize("loc", ["about:srcdoc", "data:text/html,<p>Hello", None, 5])
+def test_what_has_no_address_counts_on_the_page_around_it(loc):
+    """As its request names that, else as the frame knows it."""
+    around, other = "https://shop.example/boots", "https://shop.example/"
+    named = take({"ad": {"loc": loc, "ref": other}}, referer=around)
+    framed = take({"ad": {"loc": loc, "ref": other}})
+    assert [one.events[0].url for one in (named, framed)] == [around, other]
+    assert take({"ad": {"loc": loc}}).events[0].url == ""

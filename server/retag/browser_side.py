@@ -78,9 +78,11 @@ def time_of(received: int, ts: Any, sent: Any) -> int:
 
 
 def address_of(hit: Hit, beacon: Beacon) -> str:
-    """The page's address as it came; a pixel without one has its referrer's."""
-    address = beacon.ad.get("loc") or hit.referer
-    return address if isinstance(address, str) else ""
+    """The page's address as it came; a pixel, or a frame that is `about:srcdoc`, has its referrer's."""
+    for address in (beacon.ad.get("loc"), hit.referer, beacon.ad.get("ref")):
+        if isinstance(address, str) and address[:4].lower() == "http":
+            return address
+    return ""
 
 
 def click_of(hit: Hit, beacon: Beacon) -> str:

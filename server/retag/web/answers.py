@@ -10,10 +10,12 @@ from retag.web.cors import MOST_KNOWN, Cors, Headers
 from retag.web.letters import Letters
 from retag.web.outcomes import PIXEL, outcome_line, refusal, status
 
+EMBEDDED = (b"cross-origin-resource-policy", b"cross-origin")
+"""Pages that isolate themselves (`Cross-Origin-Embedder-Policy`) hear of no answer without it."""
 PRIVATE: Headers = [
     (b"cache-control", b"no-store, private"),
     (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"cross-origin"),
+    EMBEDDED,
 ]
 RETRY = (b"retry-after", b"1")
 AGAIN = frozenset((429, 503))
@@ -64,7 +66,9 @@ class Answers:
             headers += self.letters.headers(hit, intake, self.cors.trusted(intake.tag, hit.origin))
         if configures:
             return reply(200, headers, b"application/json", CONFIGURATION)
-        return Answer(204, headers) if hit.method == "POST" else reply(200, headers, b"image/gif", PIXEL)
+        if hit.method == "POST":
+            return Answer(204, [*headers, EMBEDDED])
+        return reply(200, headers, b"image/gif", PIXEL)
 
     def thanks(self, accepted: int, cors: Headers) -> Answer:
         """All events of a known visitor were accepted. The first header names the origin, and so the rest."""
@@ -73,7 +77,7 @@ class Answers:
         if found is None:
             if len(self._thanks) >= MOST_KNOWN:
                 self._thanks.clear()
-            found = Answer(204, [(b"retag-outcome", b"accepted=%d" % accepted), *cors])
+            found = Answer(204, [(b"retag-outcome", b"accepted=%d" % accepted), *cors, EMBEDDED])
             self._thanks[key] = found
         return found
 

@@ -14,10 +14,10 @@ from retag.screen import Tag, host_of, listed
 
 Headers = list[tuple[bytes, bytes]]
 
-EXPOSED = b"Pin-Unauth, Epik, Retag-Outcome"
+EXPOSED = b"Pin-Unauth, Epik, Retag-Outcome, Retry-After"
 ANYBODY: Headers = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"Retag-Outcome"),
+    (b"access-control-expose-headers", b"Retag-Outcome, Retry-After"),
 ]
 PREFLIGHT: Headers = [
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
