@@ -87,6 +87,11 @@ def test_import_twice_is_import_once_and_bad_lines_are_explained(tmp_path, made)
     run(tmp_path, "doctor")
 
 
+def test_doctor_recommends_to_wait_for_consent_where_the_law_asks_for_it(tmp_path, made):
+    """New tags do not wait, as the original's."""
+    assert "PATCH its `consent` to `required`" in run(tmp_path, "doctor")
+
+
 def test_csv_columns_are_renamed_and_times_shifted(tmp_path, made):
     """The last event is now, the others keep their distance."""
     file = tmp_path / "orders.csv"

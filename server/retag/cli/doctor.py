@@ -99,7 +99,11 @@ def of_rows(cn: sqlite3.Connection) -> Iterator[tuple[bool, str]]:
                 f"tag {tag.id} has no domains: it takes events from any origin, and gives no id across sites",
             )
         if tag.consent != "required":
-            yield False, f"tag {tag.id} does not wait for consent: set `consent` where the law asks for it"
+            yield (
+                False,
+                f"tag {tag.id} does not wait for consent: where the law asks for it, as the EU's does,"
+                " PATCH its `consent` to `required`",
+            )
 
 
 def of_schedules(cn: sqlite3.Connection, settings: Settings) -> Iterator[tuple[bool, str]]:
