@@ -2,7 +2,7 @@ export type Callback = (didInit: boolean, error?: string) => void;
 
 export interface PartnerData {
   em?: string | string[];
-  external_id?: string | string[];
+  external_id?: string | number | (string | number)[];
   np?: string;
   opt_out_type?: string;
   [key: string]: unknown;
@@ -29,8 +29,8 @@ export interface EventData extends LineItem {
 }
 
 export interface LoadOptions extends PartnerData {
-  /** Your server, for example `https://shop.example/retag`. */
-  server: string;
+  /** Your server, for example `https://shop.example/retag`; the page's own host without one. */
+  server?: string;
   /** The script's path there; an immutable one with `integrity`. */
   path?: string;
   integrity?: string;
@@ -39,7 +39,7 @@ export interface LoadOptions extends PartnerData {
 
 export interface Pintrk {
   (call: 'load', tagId: string | number, partner?: PartnerData): void;
-  (call: 'page', properties?: EventData): void;
+  (call: 'page', properties?: EventData, callback?: Callback): void;
   (call: 'track', name: string, data?: EventData, callback?: Callback): void;
   (call: 'set', partner: PartnerData): void;
   (call: 'setconsent', given: boolean | 'true' | 'false'): void;
@@ -47,13 +47,13 @@ export interface Pintrk {
 
 declare global {
   interface Window {
-    pintrk: Pintrk & { queue: unknown[]; version: string };
+    pintrk: Pintrk & { queue: unknown[]; version: string; push?: (...calls: unknown[]) => void };
   }
 }
 
 export const pintrk: Pintrk;
-export function load(tagId: string | number, options: LoadOptions): void;
-export function page(properties?: EventData): void;
+export function load(tagId: string | number, options?: LoadOptions): void;
+export function page(properties?: EventData, callback?: Callback): void;
 export function track(name: string, data?: EventData, callback?: Callback): void;
 export function set(partner: PartnerData): void;
 export function setConsent(given: boolean): void;

@@ -17,8 +17,8 @@ export const pintrk = (...call) => {
   if (typeof window !== 'undefined') queue()(...call);
 };
 
-/** Load a tag from `server`, for example `https://shop.example/retag`. */
-export const load = (tagId, { server, integrity, nonce, path = '/tag.js', ...partner }) => {
+/** Load a tag from `server`, for example `https://shop.example/retag`; without one from the page's own host. */
+export const load = (tagId, { server = '', integrity, nonce, path = '/tag.js', ...partner } = {}) => {
   if (typeof window === 'undefined') return;
   const loaded = queue();
   if (!loaded.retag && !document.querySelector('script[data-retag-script]')) {
@@ -33,7 +33,7 @@ export const load = (tagId, { server, integrity, nonce, path = '/tag.js', ...par
   pintrk('load', tagId, partner);
 };
 
-export const page = (properties) => pintrk('page', properties);
+export const page = (properties, callback) => pintrk('page', properties, callback);
 export const track = (name, data, callback) => pintrk('track', name, data, callback);
 export const set = (partner) => pintrk('set', partner);
 export const setConsent = (given) => pintrk('setconsent', given);

@@ -442,7 +442,8 @@ def test_the_types_fit_the_calls(tmp_path):
     (tmp_path / "good.ts").write_text(
         "import { load, page, set, setConsent, track } from './retag-tag';\n"
         "load(2600000000001, { server: 'https://shop.example/retag', integrity: 'sha384-x', em: ['a'] });\n"
-        "page({ page_name: 'x' }); set({ em: '' }); setConsent(false);\n"
+        "page({ page_name: 'x' }, (ok) => ok); set({ em: '', external_id: 7 }); setConsent(false);\n"
+        "load('1'); window.pintrk.push?.(['page']); window.pintrk('page', {}, (ok, error) => error);\n"
         "track('AddToCart', { value: 5, line_items: { product_id: 7 } }, (ok, error) => ok || error);\n"
         "window.pintrk('setconsent', 'true'); window.pintrk('load', '1', { np: 'gtm' });\n"
     )
