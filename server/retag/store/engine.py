@@ -155,7 +155,9 @@ class SqliteStore:
                 self._desk.stale = True
                 raise
             self._tail.fold(draft.upto)  # at once: what is folded twice is its own duplicate
-        return Folded(len(draft.batch), counts, step, self._tail.next - 1 - draft.upto)
+            folded = Folded(len(draft.batch), counts, step, self._tail.next - 1 - draft.upto)
+            del draft  # before the collector looks at all that it holds
+        return folded
 
     def _drafted(self, now: int, most: int, bare: bool = False) -> Draft:
         entries = self._tail.first(most) or log.read(self._cn, self._tail.folded, most)

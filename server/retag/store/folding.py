@@ -12,9 +12,13 @@ from retag.store.showing import CUSTOMER, TOO_MANY, Identifier, Showings
 unhex = bytes.fromhex
 
 
-def load_ledger(cn: sqlite3.Connection, entries: Iterable[Entry]) -> Ledger:
+def load_ledger(cn: sqlite3.Connection, entries: Sequence[Entry]) -> Ledger:
     """The ids met that settling these events may ask for."""
-    asked = [one for one in entries if one.key or one.order]
+    ids = sorted({key for one in entries for key in (one.key, one.order) if key})
+    met = "k WHERE EXISTS (SELECT 1 FROM seen s WHERE s.key = k.key)"
+    known = {row[0] for row in bulk.lookup(cn, [(key,) for key in ids], "key", "key", met)}
+    # Most are new, and of these there is no more to ask.
+    asked = [one for one in entries if one.key in known or one.order in known]
     columns = "s.key, hex(s.who), s.seq, s.time, s.pair, hex(s.visitor), s.met"
     keys = sorted({key for one in asked for key in probes(one)})
     rows = bulk.lookup(cn, keys, "key, who", columns, "k CROSS JOIN seen s USING (key, who)")
