@@ -62,6 +62,33 @@ async def test_what_waits_is_one_transaction(tmp_path):
         assert len(commits) <= 3
 
 
+async def test_nobody_waits_for_a_slice_and_a_checkpoint_together(tmp_path, monkeypatch):
+    """What came while a slice was written is on disk before the file is held up again."""
+    monkeypatch.setattr(engine, "WAL_DUE", 0)
+    monkeypatch.setattr(engine, "LOOK_S", 0.0)
+    late, left = [], []
+    async with running(tmp_path / "a.db") as one:
+        writer, fold, whole = one._writer, one.store.fold, sqlite.checkpoint
+
+        def slow(*given):
+            folded = fold(*given)
+            if not late:
+                late.append(event(event_id="late"))
+                writer.queue.append(Submission(late, (), lambda error: None, time.monotonic()))
+            return folded
+
+        def checkpoint(cn, mode):
+            if late:
+                left.append((len(writer.queue), stored(tmp_path / "a.db")[-1]))
+            return whole(cn, mode)
+
+        one.store.fold = slow
+        monkeypatch.setattr(sqlite, "checkpoint", checkpoint)
+        await one.append([event(event_id="early")])
+        await until(lambda: left)
+    assert left[0] == (0, "late")
+
+
 async def test_poison_row_is_refused_and_the_rest_kept(tmp_path):
     """A number too large for the file, a lone surrogate: only their own requests fail."""
     async with running(tmp_path / "a.db") as one:

@@ -136,7 +136,8 @@ class Writer:
             busy |= self._run_job()
             if not busy and self._closing and not self.queue and not self.jobs:  # nothing comes any more
                 break
-            self._guard(self.store.checkpoint, not busy)
+            # Who has waited for a slice to be written does not wait for a checkpoint as well.
+            self._guard(self.store.checkpoint, not busy, self._commit_waiting)
             if not busy:
                 self._sleep()
         self._guard(self.store.close)
@@ -256,7 +257,7 @@ class Writer:
         self._tell(job.done, result, error)
         return True
 
-    def _guard(self, step: Callable[..., None], *given: bool) -> None:
+    def _guard(self, step: Callable[..., None], *given: object) -> None:
         try:
             step(*given)
         except Exception as error:

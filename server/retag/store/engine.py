@@ -189,7 +189,7 @@ class SqliteStore:
         if sqlite.checkpoint(self._cn, "TRUNCATE"):
             log.set_progress(self._cn, "wipe", 0)
 
-    def checkpoint(self, idle: bool) -> None:
+    def checkpoint(self, idle: bool, first: Callable[[], object] = lambda: None) -> None:
         """When the WAL has grown; when idle also retry a pending wipe."""
         now = time.monotonic()
         if now < self._looked + LOOK_S:
@@ -198,6 +198,7 @@ class SqliteStore:
         if idle and log.progress(self._cn, "wipe"):
             self._wipe()
         if now >= self._pinned and wal.reaches(f"{self.path}-wal", WAL_DUE * (1 if idle else BUSY)):
+            first()
             # A long read pins the WAL: then every try would sync the file again, and free nothing.
             whole = sqlite.checkpoint(self._cn, "RESTART" if idle else "PASSIVE")
             self._pinned = 0.0 if whole else now + PINNED_S

@@ -53,8 +53,9 @@ class Store(Protocol):
     def write(self, job: Callable[[Any], T], durable: bool = True) -> T:
         """Run `job` in one transaction; rolled back when it raises."""
 
-    def checkpoint(self, idle: bool) -> None:
-        """Move the write-ahead log into the file when that is due."""
+    def checkpoint(self, idle: bool, first: Callable[[], object]) -> None:
+        """Move the write-ahead log into the file when that is due; `first` is called before, and may append
+        events: it takes as long as some slices."""
 
     def is_poison(self, error: BaseException) -> bool:
         """Whether the error is one row's own fault."""
