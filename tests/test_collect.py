@@ -318,6 +318,18 @@ async def test_a_tag_without_domains_hands_no_id_across_origins(tmp_path: pathli
         assert "pin-unauth" not in answer.headers
 
 
+async def test_a_page_on_another_site_can_read_that_it_has_to_wait(tmp_path: pathlib.Path) -> None:
+    """Of a request that is turned away unread no tag is known: its page's origin is one of any tag's."""
+    async with standing(tmp_path) as door:
+        await door.configure(domains=["shop.example"])
+        door.state.gate.fault = "the disk is full"
+        for origin, allowed in ((SHOP, SHOP), ("https://evil.example", "*")):
+            answer = await door.beacon(headers={"origin": origin, "sec-fetch-site": "cross-site"})
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert answer.headers["access-control-allow-origin"] == allowed
+            assert "Retry-After" in answer.headers["access-control-expose-headers"]
+
+
 async def test_preflights_are_answered_and_kept(tmp_path: pathlib.Path) -> None:
     """The JSON POST of Pinterest's own tag asks first; the answer is good for a day."""
     async with standing(tmp_path) as door:

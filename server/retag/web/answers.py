@@ -52,7 +52,7 @@ class Answers:
 
     def give(self, hit: Hit, intake: Intake, outcomes: dict[str, int]) -> Answer:
         """The answer to one request."""
-        cors = self.cors.headers(intake.tag, hit.origin)
+        cors = self._cors(hit, intake)
         configures, names = hit.path[1] == "u", intake.fresh or intake.forget
         plain = hit.method == "POST" and not configures and not names
         if plain and len(outcomes) == 1 and "accepted" in outcomes:
@@ -69,6 +69,12 @@ class Answers:
         if hit.method == "POST":
             return Answer(204, [*headers, EMBEDDED])
         return reply(200, headers, b"image/gif", PIXEL)
+
+    def _cors(self, hit: Hit, intake: Intake) -> Headers:
+        """Of a request that was turned away unread no tag is known; its page is told to wait all the same."""
+        if intake.tag is None and hit.origin:
+            return self.cors.of_any(self.door.tags.values(), hit.origin)
+        return self.cors.headers(intake.tag, hit.origin)
 
     def thanks(self, accepted: int, cors: Headers) -> Answer:
         """All events of a known visitor were accepted. The first header names the origin, and so the rest."""

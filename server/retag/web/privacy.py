@@ -23,7 +23,7 @@ from retag.clock import time_ms
 from retag.screen import OPTED_OUT
 from retag.web import held, peers, wishes
 from retag.web.api.call import decode, read_body, refusal, reply
-from retag.web.cors import Cors
+from retag.web.cors import ANYBODY, Cors
 from retag.web.reading import cookies_of
 from retag.wish import Wish
 
@@ -143,10 +143,8 @@ class Privacy:
     def _readable(self, request: Request, answer: Response) -> Response:
         """The answer, for pages on any tag's domain."""
         origin = request.headers.get("origin", "")
-        for tag in request.app.state.door.tags.values():
-            if self.cors.trusted(tag, origin):
-                answer.raw_headers.extend(self.cors.headers(tag, origin))
-                break
+        found = self.cors.of_any(request.app.state.door.tags.values(), origin)
+        answer.raw_headers.extend([] if found is ANYBODY else found)
         return answer
 
 
