@@ -436,6 +436,28 @@ def test_the_package_for_bundlers_loads_the_tag(stage, tmp_path):
     stage.until("init", "addtocart")
 
 
+@pytest.mark.parametrize(
+    ("policies", "wanted"), [("", 1), ("; trusted-types retag", 1), ("; trusted-types own", 0)]
+)
+def test_the_package_and_trusted_types(stage, tmp_path, policies, wanted):
+    """By a policy of its own; where that is not allowed, the page hears so in the console and goes on."""
+    entry, heard = tmp_path / "entry.js", []
+    entry.write_text(
+        f"import {{ load, page }} from '{SNIPPET}/index.js';"
+        f"load('{stage.tag}', {{ server: '{stage.server.url}', nonce: 'abc' }}); page(); window.on = 1;"
+    )
+    command = [SNIPPET / "node_modules/.bin/esbuild", entry, "--bundle", "--format=iife"]
+    built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    policy = "script-src 'nonce-abc'; connect-src 'self'; require-trusted-types-for 'script'" + policies
+    page = stage.context.new_page()
+    page.on("console", lambda one: heard.append(one.text))
+    code = f"<script nonce=abc>{built}</script>"
+    stage.show(calls=None, script=code, headers={"content-security-policy": policy}, page=page)
+    assert page.evaluate("on") == 1
+    stage.until(*["init"] * wanted)
+    assert any("retag: not loaded" in text for text in heard) == (not wanted)
+
+
 def test_the_types_fit_the_calls(tmp_path):
     """Every published form compiles; a wrong one does not."""
     (tmp_path / "retag-tag.d.ts").write_text((SNIPPET / "index.d.ts").read_text())
