@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from conftest import SCRIPT, STUB
+from conftest import SCRIPT, STUB, call
 
 VIEW = "pintrk('load', TAG); pintrk('page');"
 GPC = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})"
@@ -48,6 +48,23 @@ def test_withdrawal_deletes_ours_and_tells_the_server(stage):
     stage.settle()
     assert stage.names() == ["init"]
     assert any('"consent":0' in text for text in posted)
+
+
+def test_each_tag_of_a_page_has_its_own_mode(stage):
+    """One waits for consent, the other does not; in the end both are the same visitor's."""
+    tags = f"/v5/ad_accounts/{stage.server.account}/conversion_tags"
+    strict = call(stage.server, "POST", tags, {"name": "Strict"})["id"]
+    call(stage.server, "PATCH", f"{tags}/{strict}", {"consent": "required"})
+    page = stage.show(calls=f"pintrk('load', TAG); pintrk('load', '{strict}'); pintrk('page');")
+    stage.until("init")
+    stage.settle()
+    assert stage.rows("tag") == [(stage.server.tag,)]
+    assert "init" not in page.evaluate("Object.values(localStorage).join()")
+    page.evaluate("pintrk('setconsent', true)")
+    stage.until("init", "init")
+    assert stage.rows("tag")[1] == (int(strict),)
+    assert len(set(stage.rows("visitor"))) == 1
+    call(stage.server, "PATCH", f"{tags}/{strict}", {"status": "ARCHIVED", "consent": "opt-out"})
 
 
 def test_global_privacy_control_is_a_no(stage):
@@ -232,6 +249,89 @@ def test_a_banner_that_talks_nonsense_gives_no_consent(stage, broken):
     page.wait_for_function("pintrk.retag")
     stage.settle()
     assert stage.sent == []
+
+
+YES = "{1: true, 3: true, 4: true}"
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        ("purpose: {consents: YES}, vendor: {consents: {7: true}}", ["init"]),
+        ("purpose: {consents: YES}, vendor: {consents: {7: true}, disclosedVendors: {7: true}}", ["init"]),
+        ("purpose: {consents: YES}, vendor: {consents: {7: true}, disclosedVendors: {7: false}}", []),
+        ("purpose: {consents: YES}, vendor: {consents: {8: true}}", []),
+        ("purpose: {consents: YES}, publisher: {consents: YES}", []),
+        ("purpose: {consents: {1: true, 3: true}}, vendor: {consents: {7: true}}", []),
+        (
+            "vendor: {consents: {7: true}}, publisher: {restrictions: {4: {7: 0}}}, purpose: {consents: YES}",
+            [],
+        ),
+        (
+            "vendor: {consents: {7: true}}, publisher: {restrictions: {4: {7: 1}}}, purpose: {consents: YES}",
+            ["init"],
+        ),
+        ("purpose: {legitimateInterests: YES}, vendor: {legitimateInterests: {7: true}}", []),
+    ],
+)
+def test_a_vendor_of_the_list_needs_its_own_consent(stage, data, wanted):
+    """Its purposes, itself, no restriction by the publisher, and since 2.3 that it was shown at all."""
+    stage.patch(script={"modules": ["consent"], "vendor": 7})
+    said = f"{{gdprApplies: true, eventStatus: 'tcloaded', {data.replace('YES', YES)}}}"
+    page = stage.show(calls=f"window.__tcfapi = (name, version, hear) => hear({said}, true);" + VIEW)
+    page.wait_for_function("pintrk.retag")
+    if wanted:
+        stage.until(*wanted)
+    stage.settle()
+    assert (stage.names(), bool(stage.sent)) == (wanted, bool(wanted))
+
+
+@pytest.mark.parametrize(
+    ("consents", "wanted"),
+    [(YES, ["init"]), ("{}", []), ("{1: true, 3: true, 4: false}", []), ("null", ["init"])],
+)
+def test_the_publishers_own_purposes_go_before_those_of_vendors(stage, consents, wanted):
+    """A banner that does not ask for the publisher leaves them empty: nobody has consented to it."""
+    stage.patch(script={"modules": ["consent"]}, consent="required")
+    said = (
+        f"{{gdprApplies: true, eventStatus: 'useractioncomplete', purpose: {{consents: {YES}}},"
+        f"publisher: {{consents: {consents}}}}}"
+    )
+    page = stage.show(calls=f"window.__tcfapi = (name, version, hear) => hear({said}, true);" + VIEW)
+    page.wait_for_function("pintrk.retag")
+    if wanted:
+        stage.until(*wanted)
+    stage.settle()
+    assert stage.names() == wanted
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("gtag('consent', 'update', all('granted'))", "said(true)"),
+        ("said(true)", "gtag('consent', 'update', all('granted'))"),
+    ],
+)
+def test_two_frameworks_must_agree_in_whatever_order_they_speak(stage, first, second):
+    """The last is waited for; a no of either takes the other's yes back, and its own yes gives it again."""
+    stage.patch(script={"modules": ["consent"], "google": True}, consent="required")
+    layer = (
+        "window.dataLayer = []; window.gtag = function () { dataLayer.push(arguments) };"
+        "window.all = (word) => ({ad_storage: word, ad_user_data: word, ad_personalization: word});"
+        "gtag('consent', 'default', all('denied'));"
+    )
+    page = stage.show(calls=layer + TCF + VIEW)
+    page.wait_for_function("pintrk.retag")
+    page.evaluate(first)
+    stage.settle()
+    assert stage.sent == []
+    page.evaluate(second)
+    stage.until("init")
+    page.evaluate("gtag('consent', 'update', {ad_storage: 'denied'}); pintrk('track', 'lead')")
+    stage.wait(lambda: not stage.cookies())
+    assert stage.names() == ["init"]
+    page.evaluate("gtag('consent', 'update', all('granted')); pintrk('track', 'search')")
+    stage.until("init", "search")
 
 
 def test_a_pixel_without_script_is_refused_where_consent_is_required(stage):

@@ -24,6 +24,27 @@ def test_a_click_deep_inside_an_svg_is_its_buttons(stage):
     assert (added["value"], added["currency"], added["product_id"]) == (9.5, "EUR", "7")
 
 
+ENGAGEMENTS = ("closeup", "click", "save", "like", "comment")
+
+
+def test_the_five_engagements_by_mouse_and_by_keyboard(stage):
+    """On elements that came later than the tag, with pin, campaign and ad."""
+    page = stage.show("<main id=here></main>", calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    page.evaluate(
+        "all => { here.innerHTML = all.map((name) => `<button id=${name} data-retag=${name} data-retag-pin=p"
+        " data-retag-campaign=c data-retag-ad=a>${name}</button>`).join('') }",
+        ENGAGEMENTS,
+    )
+    for name in ENGAGEMENTS[:3]:
+        page.click(f"#{name}")
+    for name, key in zip(ENGAGEMENTS[3:], ("Enter", "Space"), strict=True):
+        page.focus(f"#{name}")
+        page.keyboard.press(key)
+    rows = stage.until(*ENGAGEMENTS)
+    assert {row[2] for row in rows} == {b'{"pin_id":"p","campaign_id":"c","ad_id":"a"}'}
+
+
 def test_a_handler_that_stops_the_click_stops_us_not(stage):
     """And we do not stop the page's."""
     page = stage.show(CARD, calls=LOAD)

@@ -1,5 +1,7 @@
 """The life of a page: what counts as a view, and what does not."""
 
+import json
+
 HIDDEN = """
 let hidden = true;
 Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true});
@@ -30,6 +32,30 @@ def test_navigation_without_the_navigation_api_counts_too(stage):
     stage.until("init", "init")
     page.evaluate("history.back()")
     stage.until("init", "init", "init")
+
+
+def test_a_router_that_intercepts_navigations_is_followed(stage):
+    """The Navigation API's own way: links, its own calls, the way back; a changed state is no view."""
+    page = stage.show("<a id=go href='?p=1'>Go</a>", calls=VIEW)
+    stage.until("init")
+    page.evaluate(
+        "navigation.addEventListener('navigate', (event) => event.canIntercept && event.intercept("
+        "{handler: () => new Promise((done) => setTimeout(done, 100))}))"
+    )
+    seen = ["init"]
+    for step, views in (
+        ("document.querySelector('#go').click()", 1),
+        ("navigation.updateCurrentEntry({state: 1})", 0),
+        ("navigation.navigate('?p=2')", 1),
+        ("history.back()", 1),
+    ):
+        page.evaluate(step + "; 1")
+        seen += ["init"] * views
+        stage.until(*seen)
+        stage.settle()
+    rows = stage.until(*seen)
+    assert [row[3][-4:] for row in rows[1:]] == ["?p=1", "?p=2", "?p=1"]
+    assert [json.loads(row[5])["ref"][-4:] for row in rows[2:]] == ["?p=1", "?p=2"]
 
 
 def test_a_fragment_is_no_new_page(stage):
