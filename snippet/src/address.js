@@ -10,5 +10,5 @@ const listed = (pair) => CONFIG.params.includes(` ${pair.split('=')[0].toLowerCa
 export const scrub = (address) => {
   const [page, ...rest] = address.split('#')[0].split('?');
   const kept = rest.join('&').split('&').filter(listed).join('&');
-  return (page + (kept && '?' + kept)).slice(0, 2e3).replace(EMAIL, '[email]');
+  return (page + (kept && '?' + kept)).replace(EMAIL, '[email]').slice(0, 2e3);
 };

@@ -38,7 +38,7 @@ export const call = (given) =>
   attempt(() => {
     const [name, ...rest] = [].slice.call(given);
     const run = calls[String(name).toLowerCase()];
-    const done = rest.find((one) => typeof one == 'function');
+    const done = rest.find((one) => one?.call);
     let error = 'failed';
     attempt(() => (error = run(...rest)));
     say(name, error);

@@ -7,7 +7,7 @@
 import { attempt, on } from './safe.js';
 import { track } from './tags.js';
 
-const { getAttribute, getAttributeNames } = Element.prototype;
+const proto = Element.prototype;
 
 const fire = (event) => {
   const found = {};
@@ -15,11 +15,11 @@ const fire = (event) => {
   event.composedPath().forEach((element) =>
     // The document and the window, which are on the path too, have no attributes.
     attempt(() =>
-      getAttributeNames.call(element).forEach((attribute) => {
+      proto.getAttributeNames.call(element).forEach((attribute) => {
         const [start, key] = attribute.split(/^data-retag-?/);
         if (start) return;
         if (!key) named ||= element;
-        found[key.replace(/-/g, '_').replace(/^(pin|campaign|ad)$/, '$1_id')] ??= getAttribute.call(element, attribute);
+        found[key.replace(/-/g, '_').replace(/^(pin|campaign|ad)$/, '$1_id')] ??= proto.getAttribute.call(element, attribute);
       }),
     ),
   );

@@ -4,7 +4,7 @@
 // counts (https://github.com/PostHog/posthog-js/issues/4140); where connections are blocked, an image is tried.
 // `text/plain` needs no preflight. One request at a time, until the page hides.
 
-import { clicks, NAMES } from './clicks.js';
+import { click, NAMES } from './clicks.js';
 import { allowed, denied, said, words } from './consent.js';
 import { hold, holding } from './hash.js';
 import { attempt, json, nav, random } from './safe.js';
@@ -39,7 +39,7 @@ const save = () =>
   opened &&
   stored((store) => {
     const mine = ready();
-    const lease = hiding ? 0 : Math.max(notBefore, Date.now()) + LEASE;
+    const lease = document.hidden ? 0 : Math.max(notBefore, Date.now()) + LEASE;
     const text = json([lease, mine]);
     if (!mine[0]) delete store[own];
     else if (!text[1e6]) store[own] = text;
@@ -55,9 +55,11 @@ const take = () => {
   saved((store, key) => {
     const [lease, mine] = JSON.parse(store[key]);
     if (key == own || !mine.every(({ tid }) => allowed(tid))) return;
-    if (lease > Date.now()) return (adopting ||= setTimeout(take, LEASE));
-    delete store[key];
-    queue = mine.concat(queue);
+    if (lease > Date.now()) adopting ||= setTimeout(take, LEASE);
+    else {
+      delete store[key];
+      queue = mine.concat(queue);
+    }
   });
   hold();
 };
@@ -106,7 +108,7 @@ const post = async (body, tag) => {
     keepalive: !failures,
     credentials: 'include',
     // Without domains the server names no origin: then only pages of its own may read the answer.
-    mode: CONFIG[tag]?.domains ? 'cors' : 'no-cors',
+    mode: CONFIG[tag]?.mode || 'no-cors',
   });
   say(answer);
   // Withdrawn in the meantime: nothing is kept.
@@ -143,7 +145,7 @@ const send = async () => {
   first = cookies._retag;
   if (!first) keep('retag', (first = own), 60);
   const partner = { first, pin_unauth: cookies._pin_unauth };
-  clicks(cookies, partner);
+  NAMES.forEach((name) => (partner[name] = click(name, cookies['_' + name])));
   batch.forEach((event) => {
     // Another object: what others left in storage may have none.
     event.pd = { ...event.pd, ...partner };

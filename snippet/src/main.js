@@ -17,8 +17,7 @@ const begin = () => {
   const push = (...all) => all.forEach(call);
   const api = { decide, enrich, heard, leave, words };
   // Defined, since a frozen prototype forbids to assign.
-  const queue = Object.defineProperty([], 'push', { value: push });
-  Object.assign(pintrk, { queue, push, version: '3.0', retag: api });
+    Object.assign(pintrk, { queue: Object.defineProperty([], 'push', { value: push }), push, version: '3.0', retag: api });
   const waiting = stub?.queue || [];
   win.pintrk = pintrk;
   // A frozen global keeps the stub, and others have kept its queue.

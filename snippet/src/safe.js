@@ -14,7 +14,7 @@ export const attempt = (run) => {
 /** JSON, also where Prototype.js before 1.7 gave arrays a `toJSON` that writes them as strings. */
 export const json = (value) => {
   const proto = Array.prototype;
-  const { toJSON } = proto;
+  const toJSON = proto.toJSON;
   delete proto.toJSON;
   const text = attempt(() => JSON.stringify(value));
   if (toJSON) proto.toJSON = toJSON;

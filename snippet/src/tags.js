@@ -23,13 +23,16 @@ let here = address();
 let referrer = document.referrer + '';
 let told = 0;
 
-// No viewport here: a module sends it, where that forces no layout.
+// To read `innerWidth` forces a layout in frames and on phones, whose viewport follows the page's content; there
+// `outerWidth`, which forces none, says as much.
 const automatic = () => ({
   loc: scrub(location.href),
   ref: scrub(referrer),
   if: win != top,
   sw: screen?.width,
   sh: screen?.height,
+  vw: win != top || 'orientation' in win ? outerWidth : innerWidth,
+  vh: win != top || 'orientation' in win ? outerHeight : innerHeight,
   language: nav.language,
   webdriver: nav.webdriver,
   ...nav.userAgentData?.toJSON?.(),
@@ -57,7 +60,7 @@ export const track = (name, given) => (name ? tell(tags, name + '', given) : 'no
 export const page = (given, again) => {
   const now = address();
   return tell(
-    tags.filter((tag) => (tag.page != now || again > 1) && (!(again > 0) || tag.page) && (tag.page = now)),
+    tags.filter((tag) => (tag.page != now || again > 1) && (tag.page || !(again > 0)) && (tag.page = now)),
     'init',
     given,
   );

@@ -217,11 +217,24 @@ def test_only_listed_parameters_leave_the_page(stage):
     assert "s3cret" not in posted[0]
 
 
-def test_what_is_sent_of_the_browser(stage):
-    """Address, referrer, screen, language, user-agent hints, times and an id of its own for each event."""
+def test_an_address_that_is_cut_is_masked_before(stage):
+    """Half of an e-mail address says as much as the whole."""
     posted = []
     stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
-    stage.patch(script={"title": True, "viewport": True})
+    page = stage.show(calls="pintrk('load', TAG);")
+    page.evaluate("history.replaceState(0, '', location.href.padEnd(1990, '/a') + '/ann.smith@mail.example')")
+    page.evaluate("pintrk('page')")
+    stage.until("init")
+    loc = json.loads(posted[0])[0]["ad"]["loc"]
+    assert len(loc) > 1990
+    assert "ann" not in loc
+
+
+def test_what_is_sent_of_the_browser(stage):
+    """Address, referrer, screen, viewport, language, user-agent hints, times and an id of its own for each event."""
+    posted = []
+    stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
+    stage.patch(script={"title": True})
     page = stage.show(calls="pintrk('load', TAG); pintrk('page'); pintrk('track', 'lead');")
     kept = json.loads(stage.until("init", "lead")[0][5])
     assert [kept["vw"], kept["vh"]] == page.evaluate("[innerWidth, innerHeight]")

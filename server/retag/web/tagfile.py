@@ -31,7 +31,7 @@ from retag.store import tag_files
 
 MODULES = ("products", "consent", "engagement", "forms")
 """What a tag's configuration may switch on, in the order of loading."""
-SWITCHED = ("title", "hash", "viewport")
+SWITCHED = ("title", "hash")
 """Modules that an option of their name switches on."""
 OPTIONS = ("hash", "google", "vendor")
 """File-wide options: count hash routes, follow Google's consent mode, the IAB vendor id."""
@@ -84,7 +84,7 @@ def configuration(tags: Mapping[int, Tag], word: str) -> dict[str, Any]:
         found["name"] = word
     for number, tag in sorted(tags.items()):
         found |= {name: tag.script[name] for name in OPTIONS if tag.script.get(name)}
-        own: dict[str, Any] = {"domains": 1} if tag.domains else {}
+        own = {"mode": "cors"} if tag.domains else {}
         if tag.consent == "required":
             own["consent"] = "required"
         if own:

@@ -45,7 +45,6 @@ class Script(msgspec.Struct, omit_defaults=True):
     modules: list[Annotated[str, closed(*tagfile.MODULES)]] = []
     hash: bool = False
     title: bool = False
-    viewport: bool = False
     google: bool = False
     vendor: int = 0
 
