@@ -45,6 +45,20 @@ def test_the_five_engagements_by_mouse_and_by_keyboard(stage):
     assert {row[2] for row in rows} == {b'{"pin_id":"p","campaign_id":"c","ad_id":"a"}'}
 
 
+def test_a_click_on_a_label_is_one(stage):
+    """The browser clicks its field as well, inside of it."""
+    body = "<label id=heart data-retag=save data-retag-product-id=7>Keep <input type=checkbox></label>"
+    page = stage.show(body, calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    page.click("#heart", position={"x": 3, "y": 5})
+    stage.until("save")
+    stage.settle()
+    page.click("#heart input")
+    stage.until("save", "save")
+    stage.settle()
+    assert stage.names() == ["save", "save"]
+
+
 def test_a_handler_that_stops_the_click_stops_us_not(stage):
     """And we do not stop the page's."""
     page = stage.show(CARD, calls=LOAD)
@@ -146,6 +160,75 @@ def test_a_product_without_an_offer_is_a_product(stage):
     ]
 
 
+OFFER = {"price": "39.99", "priceCurrency": "EUR"}
+COAT = {"product_id": "C1", "product_name": "Coat", "product_price": 39.99}
+NAMED = {"@type": "Product", "sku": "C1", "name": "Coat"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(
+            {
+                "@type": "ProductGroup",
+                "productGroupID": "C1",
+                "name": "Coat",
+                "hasVariant": [{"@type": "Product", "sku": "C1-S", "offers": OFFER}, {"@type": "Product"}],
+            }
+        ),
+        json.dumps(
+            NAMED | {"offers": {"@type": "AggregateOffer", "offers": [OFFER, {"price": 60}], "offerCount": 2}}
+        ),
+        "//<![CDATA[\n" + json.dumps(NAMED | {"offers": [OFFER]}) + "\n//]]>",
+        "<!--\n" + json.dumps(NAMED | {"offers": [OFFER]}) + "\n-->",
+        json.dumps(NAMED | {"offers": OFFER, "description": "Warm#"}).replace("#", "\n\tand dry"),
+    ],
+    ids=["variants", "offers of an offer", "CDATA", "comment", "broken lines"],
+)
+def test_a_product_as_shops_write_it(stage, text):
+    """Groups of variants, offers in offers, and what templates leave around JSON."""
+    stage.patch(script={"modules": ["products"]})
+    body = f'<script type="application/ld+json">{text}</script>'
+    stage.show(body, calls=LOAD + "pintrk('track', 'pagevisit');")
+    data = json.loads(stage.until("pagevisit")[0][2])
+    assert (data.get("line_items"), data.get("currency")) == ([COAT], "EUR")
+
+
+CATEGORY = {"@type": "ItemList", "itemListElement": [{"@type": "ListItem", "item": NAMED}] * 2}
+CATEGORIES = [
+    f'<script type="application/ld+json">{json.dumps(CATEGORY)}</script>',
+    f'<script type="application/ld+json">{json.dumps({"mainEntity": CATEGORY})}</script>',
+    '<ul itemscope itemtype="https://schema.org/ItemList"><li itemprop=itemListElement itemscope '
+    'itemtype="https://schema.org/Product"><b itemprop=name>Coat</b></ul>',
+]
+
+
+@pytest.mark.parametrize("markup", CATEGORIES)
+def test_a_category_is_no_page_of_its_first_product(stage, markup):
+    """Its visitors have not looked at that."""
+    stage.patch(script={"modules": ["products"]})
+    stage.show(markup, calls=LOAD + "pintrk('track', 'pagevisit');")
+    assert "line_items" not in json.loads(stage.until("pagevisit")[0][2] or b"{}")
+
+
+def test_the_price_is_not_a_neighbours(stage):
+    """A related product comes first, with its own offer; the page's has a lowest price."""
+    related = (
+        '<div itemprop="isRelatedTo" itemscope itemtype="https://schema.org/Product"><div itemprop=offers '
+        'itemscope itemtype="https://schema.org/Offer"><meta itemprop=price content=1></div></div>'
+    )
+    offer = (
+        '<div itemprop=offers itemscope itemtype="https://schema.org/AggregateOffer">'
+        "<meta itemprop=lowPrice content=39.99></div>"
+    )
+    name = "<b itemprop=name>Coat</b>"
+    body = f'<div itemscope itemtype="https://schema.org/Product">{related}{name}{offer}</div>'
+    stage.patch(script={"modules": ["products"]})
+    stage.show(body, calls=LOAD + "pintrk('track', 'pagevisit');")
+    data = json.loads(stage.until("pagevisit")[0][2])
+    assert data["line_items"] == [{"product_name": "Coat", "product_price": 39.99}]
+
+
 @pytest.mark.parametrize("markup", [OPEN_GRAPH, MICRODATA])
 def test_a_product_in_other_words(stage, markup):
     """Open Graph; microdata without what is its reviews' and neighbours'. Broken JSON-LD is passed over."""
@@ -210,6 +293,19 @@ def test_engagement_of_a_hash_route_belongs_to_the_route_that_was_read(stage):
     stage.until("init", "engagement", "init")
     ends = [(name, url.partition("%23")[2]) for name, url in stage.rows("name, url")]
     assert sorted(ends) == [("engagement", "/one"), ("init", "/one"), ("init", "/two")]
+
+
+def test_a_right_click_goes_nowhere(stage):
+    """It opens a menu; the middle button opens the link."""
+    stage.patch(script={"modules": ["forms"]})
+    page = stage.show("<a id=out href='https://elsewhere.example/x'>Out</a>", calls=LOAD)
+    page.wait_for_function("pintrk.retag")
+    page.click("#out", button="right")
+    stage.settle()
+    assert stage.names() == []
+    page.evaluate("addEventListener('auxclick', (event) => event.preventDefault())")
+    page.click("#out", button="middle")
+    stage.until("outbound")
 
 
 def test_outbound_clicks_and_submits_come_with_a_module(stage):

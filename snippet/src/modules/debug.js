@@ -12,12 +12,22 @@ const STATUSES = {
   503: 'the server is busy: it is sent again later',
 };
 
-const explain = (say, [first, ...rest]) => {
+const explain = (say, waits, [first, ...rest]) => {
   if (first instanceof Response)
     return say('answer', first.status, first.headers.get('retag-outcome') || '', STATUSES[first.status] || '');
   if (first instanceof Error) return say('no answer:', first.message, '- sent again later, or hashing needs https');
-  if (typeof first == 'object') return say('event', first.event, 'for tag', first.tid, first);
+  if (typeof first == 'object') return say('event', first.event, 'for tag', first.tid, first, waits(first.tid));
   say(`pintrk('${first}')`, rest[0] ? REASONS[rest[0]] || rest[0] : 'done');
+};
+
+/** Why an event is not sent yet, or nothing. */
+const waiting = (words, required) => {
+  const all = Object.values(words);
+  if (document.hidden) return '- waits until the page is seen';
+  if (all.includes(true)) return '';
+  if (all.includes(0)) return '- waits for the consent banner';
+  const strict = required || document.querySelector('script[data-consent="required"]');
+  return strict ? "- waits for pintrk('setconsent', true): consent is required" : '';
 };
 
 const consent = (words) => {
@@ -34,8 +44,9 @@ export const start = (api, config) => {
   say('tags with a configuration of their own:', Object.keys(config).filter((key) => /^\d+$/.test(key)).join(', ') || 'none');
   say('consent:', consent(api.words));
   if (!crypto.subtle) say('no crypto.subtle without https: raw e-mail addresses are not sent');
-  api.heard.forEach((one) => explain(say, one));
-  api.heard.push = (one) => explain(say, one);
+  const waits = (tid) => waiting(api.words, config[tid]?.consent);
+  api.heard.forEach((one) => explain(say, waits, one));
+  api.heard.push = (one) => explain(say, waits, one);
   document.addEventListener('securitypolicyviolation', (event) =>
     say('blocked by', event.effectiveDirective, event.blockedURI, '- allow this server in connect-src and img-src'),
   );

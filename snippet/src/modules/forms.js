@@ -29,6 +29,7 @@ export const start = () => {
       true,
     );
   hear('click', outbound);
-  hear('auxclick', outbound);
+  // The middle button opens a link, the others do not.
+  hear('auxclick', (event) => event.button == 1 && outbound(event));
   hear('submit', submit);
 };

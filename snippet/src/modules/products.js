@@ -8,12 +8,15 @@ const isProduct = (node) => [].concat(node['@type']).some((type) => /^(https?:\/
 const search = (node, depth) => {
   if (!node || typeof node != 'object' || depth > 4) return;
   if (isProduct(node)) return node;
+  // A category's products are not the page's.
+  if (/List$/.test(node['@type'])) return;
   return Object.values(node).map((one) => search(one, depth + 1)).find(Boolean);
 };
 
 const parsed = (script) => {
   try {
-    return search(JSON.parse(script.textContent), 0);
+    // Comments around it, and lines that break in the middle of a text, are what templates often leave.
+    return search(JSON.parse(script.textContent.replace(/\s+|<!--|-->|\/[/*]\s*(<!\[CDATA\[|]]>)(\s*\*\/)?/g, ' ')), 0);
   } catch (_) {
     // Shops' JSON-LD is often broken: the next source is asked.
   }
@@ -22,7 +25,10 @@ const parsed = (script) => {
 const linked = () => {
   const product = [...document.querySelectorAll('script[type="application/ld+json"]')].map(parsed).find(Boolean);
   if (!product) return;
-  const offer = [].concat(product.offers)[0] || {};
+  // Of a group of variants the first one's; of a summary without a price, the first offer in it.
+  const variant = [].concat(product.hasVariant)[0];
+  const outer = [].concat(product.offers || variant?.offers)[0] || {};
+  const offer = { ...[].concat(outer.offers)[0], ...outer };
   const price = [].concat(offer.priceSpecification)[0] || {};
   return {
     product_id: product.sku || product.productID || product.productGroupID || product.mpn || product['@id'],
@@ -48,21 +54,20 @@ const graph = () => {
 };
 
 const micro = () => {
-  const scope = document.querySelector('[itemtype$="schema.org/Product"]');
+  const scopes = [...document.querySelectorAll('[itemtype$="schema.org/Product"]')];
+  const scope = scopes.find((one) => !one.closest('[itemtype$="List"]'));
   if (!scope) return;
   // Of the product itself or of its offer: what hangs on a review or on a related product is another's.
-  const own = (name) =>
-    content(
-      [...scope.querySelectorAll(`[itemprop="${name}"]`)].find((one) => {
-        const holder = one.parentNode.closest('[itemscope]');
-        return holder == scope || /Offer$/.test(holder.getAttribute('itemtype'));
-      }),
-    );
+  const belongs = (one) => {
+    const holder = one.parentNode.closest('[itemscope]');
+    return holder == scope || (/Offer$/.test(holder.getAttribute('itemtype')) && belongs(holder));
+  };
+  const own = (name) => content([...scope.querySelectorAll(`[itemprop="${name}"]`)].find(belongs));
   return {
     product_id: own('sku') || own('productID'),
     product_name: own('name'),
     product_brand: own('brand'),
-    product_price: own('price'),
+    product_price: own('price') || own('lowPrice'),
     currency: own('priceCurrency'),
   };
 };
