@@ -13,7 +13,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2] || join(here, '../server/retag/web/static/tag');
 const BUDGET = 3072;
 // The letters of short names, in an order that compresses well: found by trying some thousands of them.
-const LETTERS = 'edrpfazvsiAoYxbgctlHjQhmJwNPqO$nMBKSZGuLyCREWXIVkUF_DT';
+const LETTERS = 'edypfaobgUYXzArxsShDkJjPWnwmO_$ZtMGHicvEqNLuRVKFBIQlTC';
 const name = (number) => {
   let found = LETTERS[number % 54];
   for (let rest = Math.floor(number / 54); rest > 0; rest = Math.floor((rest - 1) / 64)) {

@@ -48,11 +48,6 @@ def test_the_readme_says_what_it_weighs():
     assert int(said[1].replace(",", "")) == len(tagfile.TagFile().version(Holder().tags).codings["br"])
 
 
-def test_what_a_default_tag_is_served_keeps_the_budget_too():
-    """Core, configuration and all."""
-    assert len(tagfile.TagFile().version(Holder().tags).codings["br"]) <= BUDGET
-
-
 @pytest.mark.parametrize("name", [*tagfile.MODULES, *tagfile.SWITCHED, "debug"])
 def test_modules_are_small(name):
     """A kilobyte each at most, and a quarter more for three frameworks of consent and their frames."""

@@ -6,9 +6,11 @@ import { keep, YEAR } from './storage.js';
 /** The click ids that are kept. */
 export const NAMES = ['epik', 'gclid', 'fbclid', 'ttclid', 'msclkid'];
 
-/** The click id of this name: the address's, which is kept from now on, or the one that was; call it only where storing is allowed. */
-export const click = (name, kept) => {
+/** What the address has under this name, which is kept from now on, or what was kept; call it only where storing is allowed. */
+export const click = (name, cookies) => {
   const fresh = landing[name];
-  if (fresh && fresh != kept) keep(name, fresh, name == 'epik' ? YEAR : 7776e3);
+  const kept = cookies['_' + name];
+  // The other networks' ids end so.
+  if (fresh && fresh != kept) keep(name, fresh, /id$/.test(name) ? 7776e3 : YEAR);
   return fresh || kept;
 };

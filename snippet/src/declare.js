@@ -9,6 +9,8 @@ import { track } from './tags.js';
 
 const proto = Element.prototype;
 
+let last;
+
 const fire = (event) => {
   const found = {};
   let named;
@@ -25,7 +27,12 @@ const fire = (event) => {
   );
   const { '': name, ...data } = found;
   // A form speaks when it is submitted, anything else when it is clicked.
-  if (name && named instanceof HTMLFormElement == (event.type == 'submit')) track(name, data);
+  if (name && named != last && named instanceof HTMLFormElement == (event.type == 'submit')) {
+    // A click on a label is one on its field too, in the same task.
+    last = named;
+    setTimeout(() => (last = 0));
+    track(name, data);
+  }
 };
 
 export const declare = () => {

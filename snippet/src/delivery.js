@@ -25,7 +25,7 @@ let notBefore = 0;
 let hiding;
 let adopting;
 let opened;
-let owed;
+let telling;
 let first;
 
 /** The events that may leave. */
@@ -55,7 +55,8 @@ const take = () => {
   saved((store, key) => {
     const [lease, mine] = JSON.parse(store[key]);
     if (key == own || !mine.every(({ tid }) => allowed(tid))) return;
-    if (lease > Date.now()) adopting ||= setTimeout(take, LEASE);
+    // None is that long: it is from a clock that was ahead.
+    if (lease > Date.now() && lease < Date.now() + 1e7) adopting ||= setTimeout(take, LEASE);
     else {
       delete store[key];
       queue = mine.concat(queue);
@@ -87,8 +88,9 @@ const settle = (batch, done) => {
   save();
 };
 
-const later = (seconds) => {
-  const wait = Math.max(seconds | 0, ++failures ** 2) * (1e3 + (Date.now() % 1e3));
+/** Try again when the server says so, in seconds or with a date, and later with each failure. */
+const later = (after) => {
+  const wait = Math.max((+after || (Date.parse(after) - Date.now()) / 1e3) | 0, ++failures ** 2) * (1e3 + (Date.now() % 1e3));
   notBefore = Date.now() + wait;
   setTimeout(flush, wait + 9);
 };
@@ -111,12 +113,12 @@ const post = async (body, tag) => {
     mode: CONFIG[tag]?.mode || 'no-cors',
   });
   say(answer);
-  // Withdrawn in the meantime: nothing is kept.
-  if (denied()) return 1;
   const { status, headers } = answer;
   const id = headers.get('pin-unauth');
-  if (id != null) keep('pin_unauth', id, YEAR);
   if (status > 499 || status == 429) return later(headers.get('retry-after'));
+  // Withdrawn in the meantime: nothing is kept.
+  if (denied()) return 1;
+  if (id != null) keep('pin_unauth', id, YEAR);
   answered = 1;
   if (status < 400 && first != 1) keep('retag', 1, YEAR);
   return !(failures = blocked = 0);
@@ -135,17 +137,17 @@ const send = async () => {
   const batch = hiding || !held ? next() : [];
   if (!batch[0]) return save();
   const cookies = jar();
-  // The shop's own staff: `?retag_ignore=1` once in a browser, `0` to count again; for a year after the last visit.
-  const ours = landing.retag_ignore || cookies._retag_ignore;
-  if (ours) keep('retag_ignore', ours, ours * YEAR);
-  if (ours > 0) words.ours = false;
+  // The shop's own staff: `?retag_ignore=1` once a year in a browser, `0` to count again.
+  if (click('retag_ignore', cookies) > 0) words.ours = false;
+  // Withdrawn in another tab: the word that this page has written is gone.
+  if (first == 1 && !cookies._retag) words.given = first = false;
   if (denied()) return forget(batch.slice(-1));
   // The first requests of a new browser, from any tab, share a word for a minute: the server makes them one visitor.
   // Then it is 1: a browser that has been answered has its id.
   first = cookies._retag;
   if (!first) keep('retag', (first = own), 60);
   const partner = { first, pin_unauth: cookies._pin_unauth };
-  NAMES.forEach((name) => (partner[name] = click(name, cookies['_' + name])));
+  NAMES.forEach((name) => (partner[name] = click(name, cookies)));
   batch.forEach((event) => {
     // Another object: what others left in storage may have none.
     event.pd = { ...event.pd, ...partner };
@@ -184,16 +186,28 @@ export const retry = () => {
   adopt();
 };
 
-/** Drop what waits, delete what is ours, and tell the server, for these tags, to drop the browser's id. */
+/**
+ * Drop what waits, delete what is ours, and tell the server, for these tags, to drop the browser's id. What says that
+ * there is one goes when the server has heard it: else the next page tells it again.
+ */
 export const forget = (tags) => {
   const cookies = jar();
-  owed = ['retag', 'pin_unauth', ...NAMES].filter((name) => cookies['_' + name] && !keep(name, '', 0))[0] || owed;
+  NAMES.forEach((name) => keep(name, '', 0));
   queue = [];
   saved((store, key) => delete store[key]);
-  if (owed)
-    tags.forEach(({ tid }) => {
-      const body = json({ tid, ...words.proof, consent: 0, pd: { pin_unauth: cookies._pin_unauth } });
-      owed = 0;
-      beacon(body) || post(body, tid).catch(say);
-    });
+  if (telling || !(cookies._retag || cookies._pin_unauth)) return;
+  tags.forEach(({ tid }) =>
+    hold(async () => {
+      telling = 1;
+      try {
+        const body = json({ tid, ...words.proof, consent: 0, pd: { pin_unauth: cookies._pin_unauth } });
+        if (await post(body, tid)) {
+          keep('retag', '', 0);
+          keep('pin_unauth', '', 0);
+        }
+      } finally {
+        telling = 0;
+      }
+    }),
+  );
 };

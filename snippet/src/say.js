@@ -28,4 +28,4 @@ export const heard = [];
 export const say = (...words) => debugging && heard.push(words);
 
 /** Where events go: beside `/tag.js`, `/ct/core.js`, `/t/VERSION.js` and those under a name of your own. */
-export const url = (script?.src || '/').replace(RegExp(`/((ct|t|${CONFIG.name})/)?[^/]*$`), `/${CONFIG.name || 'v3'}/`);
+export const url = (script?.src || '/').replace(RegExp(`/((ct|t|${CONFIG.name})/)?[^/?#]*([?#].*)?$`), `/${CONFIG.name || 'v3'}/`);

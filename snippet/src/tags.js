@@ -58,7 +58,7 @@ export const track = (name, given) => (name ? tell(tags, name + '', given) : 'no
 
 /** Count the page, once for an address; `again` for the tags that have counted one, 2 though it is the same. */
 export const page = (given, again) => {
-  const now = address();
+  const now = moved();
   return tell(
     tags.filter((tag) => (tag.page != now || again > 1) && (tag.page || !(again > 0)) && (tag.page = now)),
     'init',
@@ -66,15 +66,19 @@ export const page = (given, again) => {
   );
 };
 
-/** After a navigation inside the page, the page before is the referrer. */
-export const turn = () => {
+/** The address as it is now; after a navigation inside the page, the page before is the referrer. */
+const moved = () => {
   const now = address();
-  if (now == here) return;
-  left();
-  referrer = here;
-  here = now;
-  page(0, 1);
+  if (now != here) {
+    left();
+    referrer = here;
+    here = now;
+  }
+  return now;
 };
+
+/** A navigation inside the page: it is counted, unless the page has said so itself. */
+export const turn = () => address() != here && page(0, 1);
 
 export const left = () => leave.forEach(attempt);
 

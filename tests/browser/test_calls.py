@@ -222,7 +222,8 @@ def test_an_address_that_is_cut_is_masked_before(stage):
     posted = []
     stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
     page = stage.show(calls="pintrk('load', TAG);")
-    page.evaluate("history.replaceState(0, '', location.href.padEnd(1990, '/a') + '/ann.smith@mail.example')")
+    long = "location.href.padEnd(1990, '/a') + '/ann.smith@mail.example'"
+    page.evaluate(f"history.replaceState(0, '', {long})")
     page.evaluate("pintrk('page')")
     stage.until("init")
     loc = json.loads(posted[0])[0]["ad"]["loc"]
@@ -231,7 +232,7 @@ def test_an_address_that_is_cut_is_masked_before(stage):
 
 
 def test_what_is_sent_of_the_browser(stage):
-    """Address, referrer, screen, viewport, language, user-agent hints, times and an id of its own for each event."""
+    """Address, referrer, screen, viewport, language, user-agent hints, times, and an id for each event."""
     posted = []
     stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
     stage.patch(script={"title": True})

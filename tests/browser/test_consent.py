@@ -8,6 +8,7 @@ from conftest import SCRIPT, STUB, call
 
 VIEW = "pintrk('load', TAG); pintrk('page');"
 GPC = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})"
+RETURN = "dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}));"
 OURS = "Object.keys(localStorage).filter(key => key.startsWith('_retag:')).length"
 
 
@@ -65,6 +66,39 @@ def test_each_tag_of_a_page_has_its_own_mode(stage):
     assert stage.rows("tag")[1] == (int(strict),)
     assert len(set(stage.rows("visitor"))) == 1
     call(stage.server, "PATCH", f"{tags}/{strict}", {"status": "ARCHIVED", "consent": "opt-out"})
+
+
+@pytest.mark.parametrize("trouble", ["offline", "overloaded"])
+def test_a_withdrawal_that_was_not_heard_is_told_again(stage, trouble):
+    """By the next page that is denied: before it has answered, nothing has changed for the server."""
+    page = stage.show(calls=VIEW)
+    stage.until("init")
+    if trouble == "offline":
+        stage.context.set_offline(True)
+    else:
+        stage.context.route("**/v3/", lambda route: route.fulfill(status=503))
+    page.evaluate("pintrk('setconsent', false)")
+    stage.settle(600)
+    stage.waiting.clear()
+    stage.context.set_offline(False)
+    stage.context.unroute("**/v3/")
+    stage.show(calls="pintrk('setconsent', false);" + VIEW)
+    stage.wait(lambda: [row[0] for row in proofs(stage)] == [0] and not stage.cookies())
+
+
+@pytest.mark.parametrize("first", ["", RETURN])
+def test_a_withdrawal_in_another_tab_holds_in_this_one(stage, first):
+    """Also in a page that comes back from the back/forward cache: what it sent would be a new visitor's."""
+    page = stage.show(calls=VIEW)
+    stage.until("init")
+    page.evaluate("pintrk('track', 'search')")
+    stage.until("init", "search")
+    stage.show(calls="pintrk('load', TAG); pintrk('setconsent', false);")
+    stage.wait(lambda: not stage.cookies())
+    page.evaluate(first + "pintrk('track', 'lead')")
+    stage.settle(800)
+    assert stage.names() == ["init", "search"]
+    assert stage.cookies() == set()
 
 
 def test_global_privacy_control_is_a_no(stage):

@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import time
+from email.utils import formatdate
 
 import pytest
 from conftest import SCRIPT, STUB
@@ -50,6 +51,42 @@ def test_an_overload_is_waited_out(stage):
     stage.until("init")
     assert len(asked) == 2
     assert asked[1] - asked[0] >= 3
+
+
+def test_a_retry_after_may_be_a_date(stage):
+    """As gateways write it; https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
+    asked = []
+
+    def busy(route):
+        asked.append(time.time())
+        if len(asked) > 1:
+            route.continue_()
+        else:
+            route.fulfill(status=503, headers={"retry-after": formatdate(asked[0] + 6, usegmt=True)})
+
+    page = stage.context.new_page()
+    page.route("**/v3/", busy)
+    stage.show(calls=VIEW, page=page)
+    stage.until("init")
+    assert asked[1] - asked[0] >= 5
+
+
+@pytest.mark.parametrize("query", ["?cache=1/2", "?from=https://shop.example/", "#a/b"])
+def test_the_scripts_own_query_does_not_move_its_beacons(stage, query):
+    """Caches are busted by anything that is different."""
+    stage.show(calls=VIEW, script=f'<script async src="/tag.js{query}"></script>')
+    stage.until("init")
+
+
+def test_a_lease_of_a_clock_that_was_years_ahead_ends(stage):
+    """The clock has been set right since: what that tab left is sent."""
+    page = stage.show(calls=None, script="")
+    loc = f"{stage.server.url}/stage/{stage.name}"
+    event = {"tid": stage.tag, "event": "lead", "ed": {}, "pd": {}, "ad": {"loc": loc}, "ts": 0}
+    lease = (time.time() + 5 * 365 * 86400) * 1000
+    page.evaluate("text => (localStorage['_retag:1'] = text)", json.dumps([lease, [event]]))
+    stage.show(calls=VIEW)
+    stage.until("init", "lead")
 
 
 def test_what_is_blocked_is_tried_five_times_and_then_left_alone(stage):
@@ -337,6 +374,22 @@ def test_debug_mode_explains(stage):
     )
     for words in wanted:
         stage.wait(lambda words=words: any(words in text for text in heard))
+
+
+@pytest.mark.parametrize("mode", ["required", "opt-out"])
+def test_debug_mode_says_that_an_event_waits_for_consent(stage, mode):
+    """By the tag's configuration or by the script's attribute; and says so no more when it is given."""
+    heard = []
+    page = stage.context.new_page()
+    page.on("console", lambda one: heard.append(one.text))
+    stage.patch(consent=mode)
+    strict = '<script async src="/tag.js" data-debug data-consent="required"></script>'
+    script = strict if mode == "opt-out" else '<script async src="/tag.js" data-debug></script>'
+    stage.show(calls=VIEW, script=script, page=page)
+    stage.wait(lambda: any("event init" in text and "consent is required" in text for text in heard))
+    page.evaluate("pintrk('setconsent', true); pintrk('track', 'lead')")
+    stage.until("init", "lead")
+    assert not any("event lead" in text and "required" in text for text in heard)
 
 
 def test_without_debug_the_console_is_silent(stage):

@@ -23,6 +23,17 @@ def test_navigation_inside_the_page_counts_each_address_once(stage):
     assert rows[1][3].endswith("?p=2")
 
 
+def test_a_view_that_a_router_tells_itself_was_reached_from_the_page_before(stage):
+    """Called in the task of the navigation, before anything could be heard of it."""
+    posted = []
+    stage.context.on("request", lambda one: one.post_data and posted.append(one.post_data))
+    page = stage.show(calls=VIEW)
+    stage.until("init")
+    page.evaluate("history.pushState({}, '', '?p=2'); pintrk('page', {page_name: 'two'})")
+    stage.until("init", "init")
+    assert json.loads(posted[-1])[0]["ad"]["ref"].endswith(stage.name)
+
+
 def test_navigation_without_the_navigation_api_counts_too(stage):
     """pushState, and the way back."""
     stage.context.add_init_script("Object.defineProperty(window, 'navigation', {value: undefined})")
