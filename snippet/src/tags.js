@@ -23,16 +23,16 @@ let here = address();
 let referrer = document.referrer + '';
 let told = 0;
 
-// To read `innerWidth` forces a layout in frames and on phones, whose viewport follows the page's content; there
-// `outerWidth`, which forces none, says as much.
+// To read `innerWidth` forces a layout in frames and, in Chromium, on phones, whose viewport follows the page's content;
+// there `outerWidth`, which forces none, says as much.
 const automatic = () => ({
   loc: scrub(location.href),
   ref: scrub(referrer),
   if: win != top,
   sw: screen?.width,
   sh: screen?.height,
-  vw: win != top || 'orientation' in win ? outerWidth : innerWidth,
-  vh: win != top || 'orientation' in win ? outerHeight : innerHeight,
+  vw: win != top || nav.userAgentData?.mobile ? outerWidth : innerWidth,
+  vh: win != top || nav.userAgentData?.mobile ? outerHeight : innerHeight,
   language: nav.language,
   webdriver: nav.webdriver,
   ...nav.userAgentData?.toJSON?.(),
