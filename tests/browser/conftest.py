@@ -106,6 +106,20 @@ class Stage:
         else:
             time.sleep(milliseconds / 1000)
 
+    def overload(self, headers):
+        """Answer the first beacon with 503 and what `headers(now)` says; returns when each one came."""
+        asked = []
+
+        def busy(route):
+            asked.append(time.time())
+            if len(asked) > 1:
+                route.continue_()
+            else:
+                route.fulfill(status=503, headers=headers(asked[0]))
+
+        self.context.route("**/v3/", busy)
+        return asked
+
     def patch(self, **config):
         """Change the tag, as its owner would."""
         path = f"/v5/ad_accounts/{self.server.account}/conversion_tags/{self.tag}"

@@ -5,7 +5,6 @@ import http.server
 import sqlite3
 import subprocess
 import threading
-import time
 from contextlib import closing
 
 import pytest
@@ -124,16 +123,7 @@ def test_an_overloaded_server_says_when_to_come_again_across_sites(stage, shop):
         "access-control-allow-credentials": "true",
         "access-control-expose-headers": cors.EXPOSED.decode(),
     }
-    asked = []
-
-    def busy(route):
-        asked.append(time.monotonic())
-        if len(asked) > 1:
-            route.continue_()
-        else:
-            route.fulfill(status=503, headers={"retry-after": "4", **headers})
-
-    stage.context.route("**/v3/", busy)
+    asked = stage.overload(lambda _: {"retry-after": "4", **headers})
     shop.show(shop.head())
     stage.until("init")
     assert asked[1] - asked[0] >= 4

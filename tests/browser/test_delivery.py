@@ -36,18 +36,8 @@ def test_a_server_that_was_down_gets_the_events_later(stage):
 
 def test_an_overload_is_waited_out(stage):
     """503 is asked again, once, and not before `Retry-After` says."""
-    asked = []
-
-    def busy(route):
-        asked.append(time.monotonic())
-        if len(asked) > 1:
-            route.continue_()
-        else:
-            route.fulfill(status=503, headers={"retry-after": "3"})
-
-    page = stage.context.new_page()
-    page.route("**/v3/", busy)
-    stage.show(calls=VIEW, page=page)
+    asked = stage.overload(lambda _: {"retry-after": "3"})
+    stage.show(calls=VIEW)
     stage.until("init")
     assert len(asked) == 2
     assert asked[1] - asked[0] >= 3
@@ -55,18 +45,8 @@ def test_an_overload_is_waited_out(stage):
 
 def test_a_retry_after_may_be_a_date(stage):
     """As gateways write it; https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
-    asked = []
-
-    def busy(route):
-        asked.append(time.time())
-        if len(asked) > 1:
-            route.continue_()
-        else:
-            route.fulfill(status=503, headers={"retry-after": formatdate(asked[0] + 6, usegmt=True)})
-
-    page = stage.context.new_page()
-    page.route("**/v3/", busy)
-    stage.show(calls=VIEW, page=page)
+    asked = stage.overload(lambda now: {"retry-after": formatdate(now + 6, usegmt=True)})
+    stage.show(calls=VIEW)
     stage.until("init")
     assert asked[1] - asked[0] >= 5
 
