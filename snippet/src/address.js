@@ -6,7 +6,11 @@ const EMAIL = /[^/?&=]+(@|%40)[^/?&=]+/g;
 
 const listed = (pair) => CONFIG.params.includes(` ${pair.split('=')[0].toLowerCase().replace(/^utm_.*/, 'utm')} `);
 
-/** An address as it may be sent, as long as servers keep it: cut behind the mask, since half an e-mail address is one too, and before, since the mask takes the square of a length. By hand: a URL object costs four times as much, and throws where there is no referrer. */
+/**
+ * An address as it may be sent, as long as servers keep it: cut behind the mask, since half an e-mail address is one too,
+ * and before, since the mask takes the square of a length. By hand: a URL object costs four times as much, and throws
+ * where there is no referrer.
+ */
 export const scrub = (address) => {
   const [page, ...rest] = address.split('#')[0].split('?');
   const kept = rest.join('&').split('&').filter(listed).join('&');

@@ -38,6 +38,7 @@ export const call = (given) =>
   attempt(() => {
     const [name, ...rest] = [].slice.call(given);
     const run = calls[String(name).toLowerCase()];
+    // A function, whatever window it is from.
     const done = rest.find((one) => one?.call);
     let error = 'failed';
     attempt(() => (error = run(...rest)));

@@ -6,11 +6,14 @@ import { keep, YEAR } from './storage.js';
 /** The click ids that are kept. */
 export const NAMES = ['epik', 'gclid', 'fbclid', 'ttclid', 'msclkid'];
 
-/** What the address has under this name, which is kept from now on, or what was kept; call it only where storing is allowed. */
+/**
+ * What the address has under this name, which is kept from now on, or what was kept; call it only where storing is
+ * allowed.
+ */
 export const click = (name, cookies) => {
   const fresh = landing[name];
   const kept = cookies['_' + name];
-  // The other networks' ids end so.
+  // Other networks' ids, whose names end so, live for ninety days.
   if (fresh && fresh != kept) keep(name, fresh, /id$/.test(name) ? 7776e3 : YEAR);
   return fresh || kept;
 };

@@ -114,10 +114,10 @@ const post = async (body, tag) => {
   });
   say(answer);
   const { status, headers } = answer;
-  const id = headers.get('pin-unauth');
   if (status > 499 || status == 429) return later(headers.get('retry-after'));
   // Withdrawn in the meantime: nothing is kept.
   if (denied()) return 1;
+  const id = headers.get('pin-unauth');
   if (id != null) keep('pin_unauth', id, YEAR);
   answered = 1;
   if (status < 400 && first != 1) keep('retag', 1, YEAR);

@@ -16,8 +16,8 @@ const begin = () => {
   const pintrk = (...given) => call(given);
   const push = (...all) => all.forEach(call);
   const api = { decide, enrich, heard, leave, words };
-  // Defined, since a frozen prototype forbids to assign.
-    Object.assign(pintrk, { queue: Object.defineProperty([], 'push', { value: push }), push, version: '3.0', retag: api });
+  // The queue's push is defined, since a frozen prototype forbids to assign.
+  Object.assign(pintrk, { queue: Object.defineProperty([], 'push', { value: push }), push, version: '3.0', retag: api });
   const waiting = stub?.queue || [];
   win.pintrk = pintrk;
   // A frozen global keeps the stub, and others have kept its queue.

@@ -20,10 +20,14 @@ const explain = (say, waits, [first, ...rest]) => {
   say(`pintrk('${first}')`, rest[0] ? REASONS[rest[0]] || rest[0] : 'done');
 };
 
+/** Whether the page has been seen: once is enough. */
+let seen = !document.hidden;
+document.addEventListener('visibilitychange', () => (seen ||= !document.hidden));
+
 /** Why an event is not sent yet, or nothing. */
 const waiting = (words, required) => {
   const all = Object.values(words);
-  if (document.hidden) return '- waits until the page is seen';
+  if (!seen) return '- waits until the page is seen';
   if (all.includes(true)) return '';
   if (all.includes(0)) return '- waits for the consent banner';
   const strict = required || document.querySelector('script[data-consent="required"]');
