@@ -421,10 +421,11 @@ def test_every_event_of_a_batch_has_its_own_visitor():
     assert len({result.event.visitor for result in results if result.event}) == 1000
 
 
-def test_a_new_browsers_first_requests_are_one_visitor():
+@pytest.mark.parametrize("random", ["0" * 16, "255" * 16])
+def test_a_new_browsers_first_requests_are_one_visitor(random):
     """Those that share its word: each is told the same id, whichever answer comes last."""
     here = door()
-    first = {"pd": {"first": "7" * 40}}
+    first = {"pd": {"first": f"_retag:{NOW}{random}"}}
     begun = here.take(hit(first, address="192.0.2.1"), ENTROPY)
     again = here.take(hit(first, address="192.0.2.1", received=NOW + 59_000), OTHER)
     assert (again.visitor, again.fresh) == (begun.visitor, True)

@@ -14,7 +14,8 @@ from retag.hits import Hit
 LIFE = 60_000
 """Milliseconds."""
 MOST = 10_000
-SHORTEST, LONGEST = 16, 64
+SHORTEST, LONGEST = 24, 96
+"""Characters: the tag's words, a time and sixteen bytes in decimals, have 36 to 68."""
 
 
 class Newcomers:
