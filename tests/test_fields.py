@@ -91,3 +91,11 @@ def test_ids_that_hold_an_address_stay_different():
     assert one != two
     assert one.startswith("sha256-")
     assert fields.event_id({"eid": "ann@mail.example-1"}) == one
+
+
+@pytest.mark.parametrize("name", ["pin_id", "campaign_id", "ad_id", "order_id", "product_id"])
+def test_ids_of_digits_are_no_cards(name):
+    """A pin has eighteen digits, and one number in ten has the check digit of a card."""
+    for number in range(424_605_071_105_031_780, 424_605_071_105_031_800):
+        said = {name: str(number)}
+        assert fields.clean({**said, "line_items": [said]}) == {**said, "line_items": [said]}

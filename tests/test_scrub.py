@@ -67,6 +67,13 @@ def test_texts_are_masked(text, kept):
     assert scrub.text(text) == kept
 
 
+def test_the_number_on_a_product_is_no_card():
+    """Thirteen digits: of a shop's products one in ten would lose its name, and be one with others."""
+    for ean in range(4_006_381_333_900, 4_006_381_334_000):
+        assert scrub.text(f"EAN {ean}") == f"EAN {ean}"
+        assert scrub.url(f"https://shop.example/p/{ean}?product={ean}").count(str(ean)) == 2
+
+
 def test_no_half_of_an_address_is_left_by_a_cut():
     """Masked first, then cut; names of values are masked too."""
     assert "ann" not in scrub.cut(LONG)

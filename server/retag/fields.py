@@ -146,7 +146,7 @@ def _code(value: str) -> Any:
 
 
 def id_of(value: Any) -> Any:
-    """The id of an order or product, or several: sixteen digits are no card here, and each is its own."""
+    """The id of an order, product or pin, or several: its digits are no card, and each is its own."""
     kind = type(value)
     if kind is not str:
         if kind is list:
@@ -188,6 +188,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("value", "product_price", "predicted_ltv"), number),
     **dict.fromkeys(("order_quantity", "product_quantity", "num_items"), whole),
     **dict.fromkeys(("order_id", "product_id", "product_variant_id"), id_of),
+    **dict.fromkeys(("pin_id", "campaign_id", "ad_id"), id_of),
     **dict.fromkeys(("promo_code", "coupon"), name),
     "currency": code,
     **dict.fromkeys(EVENT_IDS, nothing),

@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from retag import scrub
+from retag import fields, scrub
 from retag.events import INIT, Event
 from retag.people import CLICKS
 
@@ -58,7 +58,7 @@ def click(event: Event, landing: Landing) -> Event | None:
     if landing.pin is None or event.name not in VIEWS:
         return None
     said = f"{landing.pin}\0{landing.campaign}"
-    data = {"campaign_id": scrub.cut(landing.campaign)} if landing.campaign else None
+    data = {"campaign_id": fields.id_of(landing.campaign)} if landing.campaign else None
     return msgspec.structs.replace(
         event,
         name="click",
