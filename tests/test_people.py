@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -96,6 +97,19 @@ def test_the_strongest_comes_first():
 
 
 ORDER = ("click_id", "external_id", "em", "ph", "ph_e164")
+
+
+@given(st.sampled_from(sorted(people.CLICKS)), st.from_regex(r"[A-Za-z0-9_.~+:=-]{8,500}", fullmatch=True))
+def test_a_click_has_one_id_as_long_as_the_tag_keeps_it(name, text):
+    """Escaped as in the landing page's address, and read by a shop's server out of the tag's cookie."""
+    shown = identifiers({name: text})
+    assert shown == ([] if people.is_junk(text.lower()) else [(people.CLICKS[name], text)])
+    assert identifiers({name: quote(text, safe="")}) == shown
+
+
+def test_an_address_is_no_click():
+    """Nor is it one that is escaped, once or twice."""
+    assert identifiers({"epik": ["ann@mail.example", "ann%40mail.example", "ann%2540mail.example"]}) == []
 
 
 def test_many_values_are_bounded():

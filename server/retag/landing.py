@@ -17,10 +17,10 @@ import msgspec
 
 from retag import fields, scrub
 from retag.events import INIT, Event
-from retag.people import CLICKS
+from retag.people import CLICKS, LONGEST_CLICK
 
 VIEWS = frozenset((INIT, "pagevisit", "viewcontent", "viewcategory"))
-CLICK = re.compile(rf"[?&]({'|'.join(CLICKS)})=([^&#]{{1,400}})")
+CLICK = re.compile(rf"[?&]({'|'.join(CLICKS)})=([^&#]{{1,{LONGEST_CLICK}}})")
 FROM_PIN = re.compile(r"[?&](?:epik=([^&#]{8,400})|utm_source=(pinterest[^&#]{0,40}))", re.IGNORECASE)
 CAMPAIGN = re.compile(r"[?&]utm_campaign=([^&#]{1,200})", re.IGNORECASE)
 LONGEST = 4096

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from string import ascii_lowercase
 from typing import Any
+from urllib.parse import unquote
 
 KINDS: Mapping[str, int] = {
     **{"em": 1, "ph": 2, "external_id": 3, "hashed_maids": 4, "click_id": 5},
@@ -22,11 +23,13 @@ KINDS: Mapping[str, int] = {
 CLICKS: Mapping[str, int] = {"epik": KINDS["click_id"]} | {
     name: KINDS[name] for name in ("gclid", "fbclid", "ttclid", "msclkid")
 }
-"""Click ids by the parameter of the landing page's address. They are kept as they came, never as digests."""
+"""Click ids by the parameter of the landing page's address. They are kept themselves, never as digests."""
 HEX = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}")
 EMAIL = re.compile(r"[^@\s<>,;:\"()\[\]]{1,64}@[^@\s<>,;:\"()\[\]]{1,190}\.[^@\s<>,;:\"()\[\]]{2,63}")
 MAID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-CLICK = re.compile(r"[A-Za-z0-9_.~%=+/-]{8,300}")
+LONGEST_CLICK = 500
+"""Characters: what the tag keeps of one."""
+CLICK = re.compile(rf"[A-Za-z0-9_.~%=+/:-]{{8,{LONGEST_CLICK}}}")
 COUNTRY = re.compile(r"[a-z]{2}")
 STRENGTH: Mapping[int, int] = {5: 0, 3: 1, 1: 2, 2: 3, 4: 4, 6: 5, 7: 6, 8: 7, 9: 8, 10: 9}
 """Which kind decides whose an event is: the least first."""
@@ -125,7 +128,8 @@ def _device(lower: str) -> str:
 
 
 def click(text: str) -> str | None:
-    """A click id as it came."""
+    """A click id: the tag has it as the address escapes it, and servers have it read by their frameworks."""
+    text = unquote(text) if "%" in text else text
     masked = "%40" in text  # an e-mail address is no click id
     return text if CLICK.fullmatch(text) and not masked and not is_junk(text.lower()) else None
 
