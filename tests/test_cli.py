@@ -1,6 +1,7 @@
 """The command line, as a process: what it prints is what scripts rely on."""
 
 import contextlib
+import gzip
 import json
 import re
 import sqlite3
@@ -181,3 +182,85 @@ def test_files_that_begin_alike_are_two_files(tmp_path, made):
         (tmp_path / f"{name}.ndjson").write_text(f'{head}{{"time": 1795000000, "visitor": "{last}"}}\n')
     assert "3,001 events taken" in run(tmp_path, "import", str(tmp_path / "a.ndjson"))
     assert "3,001 events taken" in run(tmp_path, "import", str(tmp_path / "b.ndjson"))
+
+
+STRANGE = {
+    "gzip.ndjson": (gzip.compress(b"{}"), "gunzip"),
+    "utf16.csv": ("time,visitor\n".encode("utf-16"), "save it as UTF-8"),
+    "cr.csv": (b"time,visitor\r1795000000,a\r", "CR alone"),
+    "no-time.csv": (b"When,visitor\n1795000000,a\n", "'When', 'visitor'. --map THEIRS=time"),
+    "semicolons.csv": (b"time;visitor\n1795000000;a\n", "which commas separate, are: 'time;visitor'"),
+    "nobody.csv": (b"time,value\n1795000000,1\n", "--map THEIRS=visitor"),
+    "wide.csv": (b"time,visitor," + b"x" * 200_000, "cannot be read: field larger"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_file_without_a_single_event_is_refused_with_the_remedy(tmp_path, made, name):
+    """Not line by line: nothing goes in, of the files beside it neither."""
+    content, words = STRANGE[name]
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "good.csv").write_text("time,visitor\n1795000000,a\n")
+    line = run(tmp_path, "import", "good.csv", name, status=2)
+    assert line.startswith(f"retag: {name}: ")
+    assert line.count("\n") == 1
+    assert words in line
+    assert not (tmp_path / f"{name}.rejects").exists()
+    assert "1 events taken" in run(tmp_path, "import", "good.csv")
+
+
+def test_a_pipe_is_told_to_be_a_file(tmp_path, made):
+    """An import that could not go on where it stopped does not begin."""
+    assert "save it to a file" in run(tmp_path, "import", "/dev/stdin", status=2, stdin="{}\n")
+
+
+def test_a_byte_order_mark_costs_no_event(tmp_path, made):
+    """Windows writes one, in NDJSON too."""
+    (tmp_path / "a.ndjson").write_text('{"time": 1795000000, "visitor": "a"}\n', "utf-8-sig")
+    (tmp_path / "b.csv").write_text("time,visitor\r\n1795000000,a\r\n", "utf-8-sig")
+    found = run(tmp_path, "import", "a.ndjson", "b.csv")
+    assert found.count("1 events taken, 0 lines rejected") == 2
+
+
+def test_a_comma_too_many_or_a_quote_too_few_moves_nothing_to_another_column(tmp_path, made):
+    """Such a line is rejected, those behind it are read for themselves; empty fields at its end are fine."""
+    lines = [
+        "1795000000,a,Pillow, set of 2,48",
+        "1795000000,b,Hat,25,,",
+        '1795000000,c,"never closed',
+        "1795000000,d,ok",
+        '1795000000,e,12" pipe',
+        "1795000000,f",
+    ]
+    (tmp_path / "goods.csv").write_text("\n".join(["time,visitor,product_name,value", *lines]))
+    assert "4 events taken, 2 lines rejected" in run(tmp_path, "import", "goods.csv")
+    rejects = [json.loads(line) for line in (tmp_path / "goods.csv.rejects").read_text().splitlines()]
+    assert [one["line"] for one in rejects] == [lines[0], lines[2]]
+    assert "it has 5 fields, and the first line 4" in rejects[0]["reason"]
+
+
+def test_a_line_without_an_end_is_rejected_by_its_beginning(tmp_path, made):
+    """A file that is one array of everything does not have to fit into memory; the next line is read."""
+    good = b'{"time": 1795000000, "visitor": "a"}\n'
+    (tmp_path / "long.ndjson").write_bytes(good + b"[" + b" " * 5_000_000 + b"]\n" + good.replace(b"a", b"b"))
+    assert "2 events taken, 1 lines rejected" in run(tmp_path, "import", "long.ndjson")
+    (line,) = (tmp_path / "long.ndjson.rejects").read_text().splitlines()
+    assert len(line) < 1000
+    assert "longer than 1 MiB" in line
+
+
+def test_an_import_killed_among_bad_lines_rejects_each_once(tmp_path, made):
+    """It gets on where nothing goes in, and what it wrote behind its mark it does not write twice."""
+    (tmp_path / "bad.ndjson").write_text("".join(f"bad {n}\n" for n in range(200_000)))
+    command = [sys.executable, "-m", "retag", "import", "bad.ndjson", "--database", "sqlite:///retag.db"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "retag.db")) as cn:
+        while not cn.execute("SELECT 1 FROM progress WHERE name LIKE 'import %'").fetchall():
+            assert process.poll() is None
+    process.kill()
+    process.wait()
+    with (tmp_path / "bad.ndjson.rejects").open("a") as rejects:
+        rejects.write('{"reason": "behind the ma')
+    run(tmp_path, "import", "bad.ndjson")
+    found = [json.loads(line)["line"] for line in (tmp_path / "bad.ndjson.rejects").read_text().splitlines()]
+    assert found == [f"bad {n}" for n in range(200_000)]

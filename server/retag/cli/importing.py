@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import gc
 import hashlib
 import io
 import json
-from collections.abc import Iterator
-from itertools import chain, islice
+import os
+import sqlite3
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 from tqdm import tqdm
 
 from retag import errors, history
 from retag.cli import database
+from retag.cli.rows import Unread, check, rows
 from retag.clock import time_ms
 from retag.events import Event
 from retag.store import log
@@ -34,14 +34,15 @@ currency, order_id, line_items. One line of NDJSON:
 
     {"time": 1795478400, "em": "ann@mail.example", "event": "checkout", "value": 19.9, "order_id": "X-1"}
 
+CSV: the first line names the columns, commas separate them, the text is UTF-8. A file that can hold no
+event, such as one without a time, is refused before anything goes in.
 Bad lines go to FILE.rejects with their reasons, the rest goes in.
 Interrupted, run it again: it goes on where it was. Importing a file twice changes nothing."""
 
 BATCH = 10_000
 ENDS = 65_536
-MOST_LINES = 100
-"""In which a field of CSV may go on."""
-UNCLOSED = "unexpected end of data"
+REJECTS = " rejects"
+"""Behind an import's name: how far the file of its rejects was."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if wrong := next((one for one in args.map if "=" not in one), None):
         raise errors.Invalid("--map", f"{wrong} should read THEIRS=OURS, such as CustomerID=external_id")
     renamed = dict(one.split("=", 1) for one in args.map)
+    for file in args.files:
+        check(file, renamed)
     with database.opened(args) as cn:
         account = database.account(cn)
     now = time_ms()
@@ -85,70 +88,20 @@ def latest(file: Path, reading: history.Reading) -> int:
     return found
 
 
-def rows(lines: BinaryIO, file: Path, start: int) -> Iterator[tuple[int, Any]]:
-    """`(offset behind the line, row)` from `start` on; a row that cannot be read is the error."""
-    names = None
-    if file.suffix.lower() == ".csv":
-        names = next(csv.reader([lines.readline().decode("utf-8-sig", "replace")]), [])
-    at = lines.seek(max(start, lines.tell()))
-    for line in lines:
-        record = line if names is None or line.count(b'"') % 2 == 0 else _record(lines, line)
-        at += len(record)
-        if not record.isspace():
-            yield at, _row(record, names)
-
-
-def _record(lines: BinaryIO, line: bytes) -> bytes:
-    """A line of CSV with those in which a quoted field goes on; alone when its quote is never closed."""
-    behind, record = lines.tell(), line
-    for more in chain([b""], islice(lines, MOST_LINES)):
-        record += more
-        with contextlib.suppress(csv.Error):
-            _fields(record.decode("utf-8", "replace"))
-            return record
-    lines.seek(behind)
-    return line
-
-
-def _fields(record: str) -> list[str]:
-    """Raises csv.Error when a quote is not closed; any other looseness is taken as it was meant."""
-    try:
-        return next(csv.reader([record], strict=True))
-    except csv.Error as error:
-        if UNCLOSED in str(error):
-            raise
-    return next(csv.reader([record]))
-
-
-def _row(line: bytes, names: list[str] | None) -> Any:
-    try:
-        if names is None:
-            row = msgspec.json.decode(line)
-        else:
-            row = dict(zip(names, _fields(line.decode("utf-8")), strict=False))
-    except (ValueError, RecursionError, csv.Error) as error:
-        return Unread(f"cannot be read: {error}", line)
-    return row if isinstance(row, dict) else Unread("is no object", line)
-
-
-class Unread(dict[str, Any]):
-    """A line that is no row: why, and its text."""
-
-    def __init__(self, reason: str, line: bytes) -> None:
-        super().__init__()
-        self.reason = reason
-        self.text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
-
-
 class Rejects:
-    """FILE.rejects: bad lines with their reasons. Made when there is one; `anew` when the import begins."""
+    """FILE.rejects: bad lines with their reasons, made when there is one.
 
-    def __init__(self, file: Path, anew: bool) -> None:
+    An import that stopped goes on behind byte `kept`: what is behind that it reads, and rejects, again.
+    """
+
+    def __init__(self, file: Path, kept: int) -> None:
         self.path = Path(f"{file}.rejects")
         self.file: io.TextIOBase | None = None
         self.count = 0
-        if anew:
+        if not kept:
             self.path.unlink(missing_ok=True)
+        elif self.path.exists() and self.path.stat().st_size > kept:
+            os.truncate(self.path, kept)
 
     def add(self, reason: str, line: Any) -> None:
         """One line. Raises OSError when the file cannot be written."""
@@ -157,10 +110,12 @@ class Rejects:
         self.count += 1
         self.file.write(json.dumps({"reason": reason, "line": line}) + "\n")
 
-    def flush(self) -> None:
-        """Before an import's mark moves on, so that whoever kills it loses no reason."""
-        if self.file is not None:
-            self.file.flush()
+    def flush(self) -> int:
+        """Before an import's mark moves on, so that whoever kills it loses no reason: the file's size."""
+        if self.file is None:
+            return self.path.stat().st_size if self.path.exists() else 0
+        self.file.flush()
+        return self.file.tell()
 
     def close(self) -> None:
         if self.file is not None:
@@ -189,22 +144,26 @@ class Import:
 
     def run(self) -> None:
         """Everything from where it stopped, folded; prints what it came to."""
-        start = self.store.write(lambda cn: log.progress(cn, self.name))
+        start, kept = self.store.write(
+            lambda cn: (log.progress(cn, self.name), log.progress(cn, self.name + REJECTS))
+        )
+        if start >= self.size > 0:
+            print(f"{self.file}: 0 events taken, 0 lines rejected (imported before)")
+            return
         bar = tqdm(total=self.size, initial=start, unit="B", unit_scale=True, desc=self.file.name)
-        self.rejects = Rejects(self.file, anew=not start)
+        self.rejects = Rejects(self.file, kept if start else 0)
         with bar, self.file.open("rb") as lines, contextlib.closing(self.rejects):
             batch: list[Event] = []
             offset = start
-            for offset, row in rows(lines, self.file, start):
+            for number, (offset, row) in enumerate(rows(lines, self.file, start), 1):
                 self._take(row, batch)
-                if len(batch) >= BATCH:
+                if number % BATCH == 0:
                     self._store(batch, offset)
                     bar.update(offset - bar.n)
-            self._store(batch, offset)
+            self._store(batch, max(offset, self.size))
             bar.update(self.size - bar.n)
         self._fold()
         more = f": see {self.rejects.path}" if self.rejects.count else ""
-        more = " (imported before)" if start >= self.size > 0 else more
         print(f"{self.file}: {self.taken:,} events taken, {self.rejects.count:,} lines rejected{more}")
 
     def _take(self, row: dict[str, Any], batch: list[Event]) -> None:
@@ -223,9 +182,14 @@ class Import:
             self.taken += len(batch)
             self._fold()
             batch.clear()
-        self.rejects.flush()
+        kept = self.rejects.flush()
+
+        def mark(cn: sqlite3.Connection) -> None:
+            log.set_progress(cn, self.name, offset)
+            log.set_progress(cn, self.name + REJECTS, kept)
+
         # Power loss may take the mark back: then the batch is read again, and counts once.
-        self.store.write(lambda cn: log.set_progress(cn, self.name, offset), durable=False)
+        self.store.write(mark, durable=False)
 
     def _fold(self) -> None:
         while self.store.waiting()[0]:
