@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from retag import scrub
 from retag.ingest import tag_of
 from retag.store import tag_files
 from retag.web import tagfile
@@ -102,6 +103,16 @@ def test_a_configuration_cannot_close_the_script():
     text = tagfile.compose(Holder(params=["</script>", "colour2"]).tags, "/t/x.js").decode()
     assert "</script" not in text
     assert "colour2" in text
+
+
+def test_names_of_parameters_are_listed_as_addresses_spell_them():
+    """With brackets, dots and letters of any language, escaped or not; as the server keeps them."""
+    given = ["size[]", "Price.Max", "größe", "two words"]
+    tags = Holder(params=given).tags
+    listed = tagfile.params(tags.values()).split(" ")
+    query = "size[]=4&size%5B%5D=5&Price.Max=9&gr%C3%B6%C3%9Fe=8&two%20words=7"
+    assert all(pair.split("=")[0].lower() in listed for pair in query.split("&"))
+    assert scrub.url(f"https://shop.example/?{query}&x[]=1", tags[7].params).endswith(f"?{query}")
 
 
 async def test_a_version_outlives_a_restart(tmp_path):

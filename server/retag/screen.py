@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -45,10 +45,16 @@ class Tag(msgspec.Struct, frozen=True):
     def parse(cls, number: int, account: int, status: str, config: Mapping[str, Any]) -> Tag:
         """A tag out of its row and configuration."""
         domains = tuple(str(one).lower() for one in config.get("domains") or ())
-        params = frozenset(str(name).lower() for name in config.get("params") or ())
+        params = frozenset(one for name in config.get("params") or () for one in spellings(str(name)))
         script = config.get("script") or {}
         consent, clicks = config.get("consent") or "opt-out", config.get("pin_clicks") is not False
         return cls(number, account, status, domains, consent, params, script, clicks)
+
+
+def spellings(name: str) -> tuple[str, str]:
+    """A query parameter's name in small letters: as it is, and as addresses escape it (`size%5b%5d`)."""
+    lower = name.lower()
+    return lower, quote(lower).lower()
 
 
 class Policy(msgspec.Struct, frozen=True):

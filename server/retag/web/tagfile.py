@@ -35,6 +35,8 @@ SWITCHED = ("title", "hash")
 """Modules that an option of their name switches on."""
 OPTIONS = ("hash", "google", "vendor")
 """File-wide options: count hash routes, follow Google's consent mode, the IAB vendor id."""
+NAME = re.compile(r"[^\s&=#]+")
+"""What the name of a query parameter may be in an address."""
 HINT = "//# allFunctionsCalledOnLoad"
 """Chromium then compiles all of it off the main thread: https://v8.dev/blog/explicit-compile-hints"""
 HOUR = "public, max-age=3600, stale-while-revalidate=86400"
@@ -71,7 +73,7 @@ def built(name: str) -> str:
 
 def params(tags: Iterable[Tag]) -> str:
     """The query parameters that may leave a page: ` q page utm `, the last for all that begin so."""
-    own = {name for tag in tags for name in tag.params if re.fullmatch(r"[\w-]+", name)}
+    own = {name for tag in tags for name in tag.params if NAME.fullmatch(name)}
     # The click id is in the landing page's address; the server reads it there and does not store it there.
     listed = {re.sub("^utm_.*", "utm", name) for name in scrub.PARAMS | own | {"epik"}}
     return " ".join(["", *sorted(listed), ""])
