@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
@@ -178,6 +178,31 @@ def test_any_hit_is_events_or_listed_outcomes(body, query, cookie, origin):
     intake = take(None, body=body, query=b"tid=%d&" % TAG + query, cookie=cookie, origin=origin)
     assert set(intake.outcomes) <= set(OUTCOMES)
     assert intake.events or intake.outcomes
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9) | st.text(),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=9), one, max_size=3),
+    max_leaves=9,
+)
+SAID = (
+    st.sampled_from(["eid", "value", "order_id", "line_items", "product_name[0]", "search_query"]) | st.text()
+)
+
+
+@given(st.dictionaries(SAID, JSON, max_size=5), st.text(max_size=20), st.sampled_from([None, "CPx"]))
+def test_an_image_says_what_a_post_says(data, title, proof):
+    """The tag's image, where connections are blocked, has the same event: texts, escapes, lists, consent."""
+    event = {
+        "tid": str(TAG), "event": "AddToCart", "ed": data, "ts": NOW - 9, "sent": NOW - 2, "consent": 1,
+        "pd": {"em": ["a" * 63 + "b"], "epik": "dj0y%3D%3D-_", "first": "_retag:" + "1" * 40},
+        "ad": {"title": title, "loc": "https://shop.example/?q=%26&epik=dj0y%3D%3D-_", "vw": 390},
+        "mechanism": "google", "proof": proof,
+    }  # fmt: skip
+    said = {key: json.dumps(one) if type(one) is dict else one or "undefined" for key, one in event.items()}
+    posted, drawn = take(event), take(method="GET", body=b"", query=urlencode(said).encode())
+    assert posted.events
+    assert (posted.events, posted.landings, posted.wish) == (drawn.events, drawn.landings, drawn.wish)
 
 
 KEYS_KNOWN = """

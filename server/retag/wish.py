@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from retag.fields import PLACEHOLDERS
 from retag.hits import Hit
 from retag.screen import Policy, Tag, said
 from retag.wire import Beacon
@@ -59,7 +60,8 @@ def _told(beacon: Beacon, at: int) -> tuple[str, int, str]:
     """By which mechanism, when, and the proof: as far as the page says."""
     mechanism, proof = beacon.mechanism, beacon.proof
     known = type(mechanism) is str and mechanism in MECHANISMS
-    sound = known and type(proof) is str and PROOF.fullmatch(proof)
+    # The tag's image writes what is not there as `undefined`.
+    sound = known and type(proof) is str and PROOF.fullmatch(proof) and proof not in PLACEHOLDERS
     return (mechanism if known else PAGE), at, (proof if sound else "")
 
 
