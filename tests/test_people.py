@@ -88,6 +88,25 @@ def test_junk_of_other_kinds_is_nobody_too(name, text):
     assert identifiers({name: text}) == []
 
 
+@pytest.mark.parametrize("name", ["em", "external_id"])
+@pytest.mark.parametrize(
+    "text",
+    ["<user_email_address>", "{{ customer.email }}", "{{customer.id}}", "${email}", "%%EMAIL%%", "[email]",
+     "<%= user.id %>", "'undefined'", '""', "0000000", "xxx", "---", "1111111111"],
+)  # fmt: skip
+def test_junk_that_the_tag_has_hashed_is_nobody(name, text):
+    """The page hashes whatever it is given, a template that nobody filled in too."""
+    assert identifiers({name: text}) == identifiers({name: [sha256(text.lower())]}) == []
+
+
+def test_a_low_customer_number_is_somebody():
+    """As it is, and hashed by the tag."""
+    assert identifiers({"external_id": ["7", sha256("42"), sha256("777")]})[1:] == [
+        (KINDS["external_id"], sha256("42")),
+        (KINDS["external_id"], sha256("777")),
+    ]
+
+
 def test_the_strongest_comes_first():
     """Click id, external id, e-mail, phone (in both its forms), device."""
     shown = identifiers(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from string import ascii_lowercase
 from typing import Any
 from urllib.parse import unquote
@@ -46,11 +46,28 @@ guest@guest.com none@none.com no@no.com no@email.com na@na.com noemail@noemail.c
 """
 JUNK = frozenset(("", "[object object]", *WORDS.split()))
 """What many type or send who have nothing to say."""
-JUNK_DIGESTS = frozenset(
-    digest(text.encode()).hexdigest()
-    for text in JUNK
-    for digest in (hashlib.sha256, hashlib.sha1, hashlib.md5)
-)  # nosec: digests that others send, recognised
+VARIABLES = """
+customer.email customer.id customer_email customer_id user.email user.id order.email checkout.email
+visitor.id session.email emailaddress
+"""
+FRAMES = (
+    "<?>",
+    "{{?}}",
+    "{{ ? }}",
+    "${?}",
+    "{?}",
+    "{{{?}}}",
+    "%?%",
+    "%%?%%",
+    "[?]",
+    "$?",
+    "'?'",
+    '"?"',
+    "<%= ? %>",
+)
+"""How templates write what they are to fill in, of which WORDS and VARIABLES are the most frequent."""
+ALIKE = "0123456789abcdefghijklmnopqrstuvwxyz-_.*?"
+LONGEST_ALIKE = 20
 
 
 def sha256(text: str) -> str:
@@ -82,6 +99,19 @@ def is_junk(text: str) -> bool:
     bare = text.strip("<>{}%[]()$'\" ")
     alike = len(set(text)) == 1 and (len(text) > 3 or not text.isdigit())
     return bare in JUNK or text[:1] in "<{%$[" or alike or not text.strip("0")
+
+
+def _nobodys() -> Iterator[str]:
+    """The digests of junk: of words in every hash that others send; of the rest as the tag hashes."""
+    for text in JUNK:
+        raw = text.encode()
+        yield from (digest(raw).hexdigest() for digest in (hashlib.sha256, hashlib.sha1, hashlib.md5))
+    alike = (one * times for one in ALIKE for times in range(1, LONGEST_ALIKE + 1))
+    framed = (frame.replace("?", word) for word in (*JUNK, *VARIABLES.split()) for frame in FRAMES)
+    yield from (sha256(text) for text in (*alike, *framed) if is_junk(text))
+
+
+JUNK_DIGESTS = frozenset(_nobodys())
 
 
 def email(text: str) -> str | None:
