@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 import uuid
+from urllib.parse import quote
 
 import pytest
 from msgspec.structs import replace
@@ -41,6 +42,17 @@ async def until(shop, audience_id, size):
         await asyncio.sleep(0.02)
         found = await shop.ask("GET", f"/audiences/{audience_id}")
     return found
+
+
+@pytest.mark.parametrize("name", ["gid://shopify/Customer/7", "a+b/c==", "crm/7/", "50%2Fb?c#d", "-;Ä Ö"])
+async def test_whatever_a_shop_calls_its_customers_is_found_and_erased(tmp_path, name):
+    """Slashes too: escaped in the address, as they must be."""
+    async with running(tmp_path) as shop:
+        await shop.send(checkout(user_data={"external_id": [name]}))
+        path = f"/visitors/{quote(name, safe='')}"
+        (erased,) = (await shop.ask("DELETE", path))["erased"]
+        assert erased != NOBODY
+        await shop.ask("GET", path, 404)
 
 
 async def test_look_up_says_which_audiences_since_when_and_why(tmp_path):

@@ -171,11 +171,17 @@ class Endpoint:
 
 
 def routes(rows: list[Row], limits: Limits) -> list[Route]:
-    """One route a path, in the order in which the paths first appear."""
+    """One route a path, in the order in which the paths first appear.
+
+    What names a visitor may hold slashes (`gid://shopify/Customer/7`), which come unescaped here (ASGI).
+    """
     paths: dict[str, dict[str, Row]] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method] = row
-    return [Route(path, Endpoint(found, limits)) for path, found in paths.items()]
+    return [
+        Route(path.replace("{visitor}", "{visitor:path}"), Endpoint(found, limits))
+        for path, found in paths.items()
+    ]
 
 
 def reply(value: Any, headers: dict[str, str]) -> Response:
