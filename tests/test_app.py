@@ -80,6 +80,20 @@ def test_logs_are_json_lines_without_anybody_in_them(tmp_path: pathlib.Path) -> 
     assert "127.0.0.1:" not in "".join(line for line in lines if "GET" in line)
 
 
+async def test_every_way_to_a_page_is_relative(tmp_path: pathlib.Path) -> None:
+    """Behind a proxy that cuts a path off, an address from the root is another site's."""
+    async with standing(tmp_path) as door:
+        for path in ("/", "/shop"):
+            answer = await door.client.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (307, "shop/")
+        for page in ("index", "product", "cart", "thanks"):
+            answer = await door.client.get(f"/shop/{page}.html")
+            assert answer.status_code == 200
+            assert '"../tag.js"' in answer.text
+            assert not re.findall(r'(?:href|src)="/|"/tag', answer.text)
+        assert (await door.client.get("/console/")).status_code == 200
+
+
 async def test_the_console_runs_its_own_script_and_no_other(tmp_path: pathlib.Path) -> None:
     """The policy names the inline script by its hash and lets nothing load from anywhere."""
     async with standing(tmp_path) as door:

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -102,10 +101,10 @@ def routes(arrivals: Arrivals, health: Health, file: tagfile.TagFile, tally: Tal
         Route("/readyz", health.ready),
         Route("/metrics", Metrics(arrivals, health, tally).answer),
         Route("/console", console.show),
+        Route("/console/", console.show),
         Route("/console/feed", console.feed),
         *Privacy().routes(),
         *Personal().routes(),
-        Route("/", lambda _: RedirectResponse("/shop/")),
         *export_links.Links().routes(),
         *api.routes(*exports.ROWS, *export_links.ROWS, *raw_events.ROWS),
     ]

@@ -131,3 +131,24 @@ def test_denied_consent_sends_nothing_more(server, page):
     assert rows(server, "SELECT count(*) FROM log WHERE name = 'lead'") == [(0,)]
     assert "_epik" not in {one["name"] for one in page.context.cookies()}
     assert before
+
+
+def test_below_a_path_of_the_shops_own_host(server, page):
+    """As deployed behind a proxy that cuts the path off: the tag is found, and the click arrives."""
+    host = "http://localhost:8999/retag"
+
+    def forward(route):
+        route.fulfill(response=route.fetch(url=route.request.url.replace(host, server.url)))
+
+    page.route("http://localhost:8999/**", forward)
+    page.goto(f"{host}/shop/")
+    page.click("text=Straw hat")
+    page.click("text=Add to cart")
+    found = f"name = 'addtocart' AND url LIKE '{host}/shop/product.html%'"
+    deadline = time.monotonic() + SECONDS
+    while not rows(server, f"SELECT 1 FROM log WHERE {found}"):
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+    page.click("header >> text=Console")
+    assert page.url == f"{host}/console"
+    page.wait_for_selector("#key")

@@ -1,4 +1,7 @@
-"""The demo shop: a few static pages that wear the tag as a retailer's would."""
+"""The demo shop: a few static pages that wear the tag as a retailer's would.
+
+Every address is a relative one: behind a proxy the pages are below a path that this server does not know.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,8 @@ def tag_of(state: Any) -> int:
 
 
 async def to_shop(_: Request) -> Response:
-    return RedirectResponse("/shop/")
+    return RedirectResponse("shop/")
 
 
 def routes() -> list[Route]:
-    return [Route("/shop", to_shop), Route("/shop/{page:path}", Shop().answer)]
+    return [Route("/", to_shop), Route("/shop", to_shop), Route("/shop/{page:path}", Shop().answer)]
