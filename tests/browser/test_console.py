@@ -87,3 +87,23 @@ def test_what_a_stranger_sent_is_text(server, page):
     opened(page, server.key)
     page.locator("#arrivals tbody tr", has_text="lead").wait_for()
     assert page.locator("#arrivals img").count() == 0
+
+
+def test_a_key_that_no_header_can_carry_is_a_wrong_key(server, page):
+    """Not a server that is down, which would be asked again every second."""
+    opened(page, "rtk_live_\u2026")
+    page.wait_for_selector("text=No such key is in use")
+
+
+def test_long_names_leave_the_outcome_in_sight(server, page):
+    """A hundred letters break within their column."""
+    body = {"tid": str(server.tag), "event": "e" * 100, "ad": {"loc": "https://shop.example/" + "p" * 400}}
+    request = urllib.request.Request(
+        f"{server.url}/v3/", json.dumps(body).encode(), {"content-type": "text/plain", "user-agent": AGENT}
+    )
+    urllib.request.urlopen(request, timeout=SECONDS).close()
+    opened(page, server.key)
+    row = page.locator("#arrivals tbody tr", has_text="eeee")
+    row.wait_for()
+    box = row.locator(".outcome").bounding_box()
+    assert box["x"] + box["width"] < page.viewport_size["width"]
