@@ -50,6 +50,16 @@ def test_keys_are_made_listed_and_revoked_and_never_shown_again(tmp_path, made):
     assert "No key" in run(tmp_path, "keys", "revoke", prefix, status=2)
 
 
+def test_who_holds_a_leaked_key_may_revoke_it_by_the_whole(tmp_path, made):
+    """And it is not told again."""
+    scopes = ["--scope", "events:write", "--scope", "events:write"]
+    key = run(tmp_path, "keys", "create", *scopes).strip()
+    assert "  in use  events:write  events:write" in run(tmp_path, "keys", "list")
+    prefix = key.split("_")[2]
+    assert run(tmp_path, "keys", "revoke", key) == f"{prefix} is revoked\n"
+    assert f"{prefix} " in next(one for one in run(tmp_path, "keys", "list").splitlines() if "revoked" in one)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_teaches(tmp_path, command):
     """`--help` explains, and fits the terminal."""
@@ -57,6 +67,17 @@ def test_every_command_teaches(tmp_path, command):
         [sys.executable, "-m", "retag", command, "--help"], capture_output=True, text=True, check=True
     )
     assert COMMANDS[command].ABOUT.splitlines()[0][:30] in found.stdout
+
+
+@pytest.mark.parametrize("action", ["keys create", "keys revoke", "keys list", "lists load", "lists show"])
+def test_every_action_teaches_too(action):
+    """What it is, and for those that take something an example."""
+    found = subprocess.run(
+        [sys.executable, "-m", "retag", *action.split(), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    about = found.split("options:")[0]
+    assert len(about.split("\n\n")) > 2
+    assert action.endswith(("list", "show")) or f"    retag {action} " in about
 
 
 def test_without_a_database_the_remedy_is_named(tmp_path):
@@ -100,6 +121,18 @@ def test_csv_columns_are_renamed_and_times_shifted(tmp_path, made):
     maps = ["--map", "When=time", "--map", "Who=external_id", "--map", "Sum=value"]
     assert "2 events taken, 0 lines" in run(tmp_path, "import", str(file), *maps, "--shift")
     assert not (tmp_path / "orders.csv.rejects").exists()
+
+
+def test_import_tells_what_retention_will_delete(tmp_path, made):
+    """Events of another decade are taken, and would be gone tomorrow without a word."""
+    file = tmp_path / "old.csv"
+    file.write_text("time,visitor\n2010-12-01 08:26,1\n2010-12-02 08:26,2\n")
+    told = run(tmp_path, "import", str(file))
+    assert "2 of them are older than the 540 days" in told
+    assert "--shift" in told
+    run(tmp_path, "init")
+    file.write_text(file.read_text() + "\n")
+    assert "older" not in run(tmp_path, "import", str(file), "--shift")
 
 
 def test_csv_fields_may_have_several_lines(tmp_path, made):

@@ -148,3 +148,41 @@ def test_a_new_file_is_its_owners_alone(tmp_path):
     assert "chmod 600" not in run(tmp_path, "doctor")
     file.chmod(0o644)
     assert "chmod 600" in run(tmp_path, "doctor")
+
+
+def filled(folder):
+    with contextlib.suppress(OSError), (folder / "ballast").open("wb", 0) as ballast:
+        while ballast.write(bytes(4096)):
+            pass
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder on a disk of its own without a free byte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]
+    if os.geteuid() or subprocess.run(mount, check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        run(folder, "init")
+        filled(folder)
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_told_as_one(full_disk):
+    """By the command that wanted to write, and by the doctor whatever the setting."""
+    assert "Make room on its disk" in refused(full_disk, "keys", "list")
+    (full_disk / "ballast").unlink()
+    with contextlib.closing(sqlite3.connect(full_disk / "retag.db")) as cn:  # as a running server
+        cn.execute("SELECT count(*) FROM api_key").fetchone()
+        filled(full_disk)
+        assert "Make room on its disk" in refused(full_disk, "keys", "create", "--scope", "admin")
+    found = subprocess.run(
+        [sys.executable, "-m", "retag", "doctor", "--database", f"sqlite:///{full_disk / 'retag.db'}"],
+        env=os.environ | {"RETAG_MIN_FREE_MB": "0"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "0 MB free on the disk: below 1 MB" in found.stdout
+    assert found.returncode == 1

@@ -59,6 +59,7 @@ def write(cn: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
         result = job(cn)
         cn.execute("COMMIT")
     except BaseException:
-        cn.execute("ROLLBACK")
+        if cn.in_transaction:  # a full disk has rolled it back already
+            cn.execute("ROLLBACK")
         raise
     return result

@@ -17,6 +17,7 @@ from retag.keyring import Keyring, WeakKeys
 from retag.settings import Settings
 from retag.store import registry, schedules, sqlite
 from retag.web.countries import Countries
+from retag.web.health import FULL
 
 ABOUT = """Look for what keeps the tag from working well, and say what to do.
 
@@ -67,9 +68,9 @@ def of_database(settings: Settings) -> Iterator[tuple[bool, str]]:
             yield True, f"{each} cannot be written by this user: check its owner and rights"
     if path.stat().st_mode & 0o077:
         yield False, f"{path} holds the signing keys, and others on this machine may open it: chmod 600"
-    free = shutil.disk_usage(path.parent).free >> 20
-    if free < settings.min_free_mb:
-        yield True, f"{free} MB free on the disk: below {settings.min_free_mb} MB new events get 503"
+    free, needed = shutil.disk_usage(path.parent).free >> 20, max(settings.min_free_mb, FULL >> 20)
+    if free < needed:
+        yield True, f"{free} MB free on the disk: below {needed} MB new events get 503"
     try:
         with contextlib.closing(sqlite.connect(path, readonly=True)) as cn:
             yield from of_rows(cn)

@@ -23,6 +23,7 @@ from retag.clock import time_ms
 from retag.events import Event
 from retag.store import log
 from retag.store.engine import SqliteStore
+from retag.windows import DAY
 
 ABOUT = """Import past events from NDJSON or CSV files (by the name: .csv is CSV).
 
@@ -65,12 +66,13 @@ def run(args: argparse.Namespace) -> int:
     if args.shift:
         last = max(latest(file, reading) for file in args.files)
         reading = msgspec.structs.replace(reading, shift=now - last)
-    store = SqliteStore(database.settings(args).path)
+    settings = database.settings(args)
+    store = SqliteStore(settings.path)
     store.open()
     gc.disable()  # millions of small containers, and no cycles among them
     try:
         for file in args.files:
-            Import(store, file, reading).run()
+            Import(store, file, reading, settings.retention_days).run()
     finally:
         gc.enable()
         store.close()
@@ -134,13 +136,14 @@ def known(file: Path, size: int) -> str:
 class Import:
     """One file on its way in."""
 
-    def __init__(self, store: SqliteStore, file: Path, reading: history.Reading) -> None:
+    def __init__(self, store: SqliteStore, file: Path, reading: history.Reading, days: int) -> None:
         self.store = store
         self.file = file
         self.reading = reading
+        self.days = days
         self.size = file.stat().st_size
         self.name = f"import {known(file, self.size)} {self.size} {sorted(reading.renamed.items())}"
-        self.taken = 0
+        self.taken = self.old = 0
 
     def run(self) -> None:
         """Everything from where it stopped, folded; prints what it came to."""
@@ -165,15 +168,23 @@ class Import:
         self._fold()
         more = f": see {self.rejects.path}" if self.rejects.count else ""
         print(f"{self.file}: {self.taken:,} events taken, {self.rejects.count:,} lines rejected{more}")
+        if self.old:
+            print(
+                f"{self.old:,} of them are older than the {self.days} days of RETAG_RETENTION_DAYS, and soon"
+            )
+            print("deleted; --shift moves all times so that the last is now")
 
     def _take(self, row: dict[str, Any], batch: list[Event]) -> None:
         if isinstance(row, Unread):
             self.rejects.add(f"line: {row.reason}", row.text)
             return
         try:
-            batch.append(history.event_of(row, self.reading))
+            event = history.event_of(row, self.reading)
         except errors.RetagError as error:
             self.rejects.add(str(error), row)
+        else:
+            batch.append(event)
+            self.old += event.time < self.reading.now - self.days * DAY
 
     def _store(self, batch: list[Event], offset: int) -> None:
         """Append, fold, and note how far the file is in; what is appended twice counts once."""

@@ -25,18 +25,38 @@ Scopes: events:write      send events (the Conversions API)
         audiences:write   make and change them
         exports:read      download members, who are people
         admin             everything, erasure and /metrics included"""
+CREATE = f"""Make a key and show it once.
+
+    retag keys create --scope events:write --name shop-backend
+    retag keys create --scope audiences:read --scope exports:read --name ads
+
+{ABOUT[ABOUT.index("Scopes:") :]}"""
+REVOKE = """Refuse a key from now on; a running server does at once.
+
+    retag keys revoke abcd2345
+
+The prefix is the public part, as `retag keys list` shows it; of a key that you hold, what is between its
+second and third underscore. The whole key will do too."""
+LIST = """Show every key, without its secret: prefix, day it was made, state, scopes, name."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="make a key and show it once")
+    create, revoke, show = (
+        actions.add_parser(
+            name,
+            help=about.partition(".")[0].partition(";")[0],
+            description=about,
+            formatter_class=parser.formatter_class,
+        )
+        for name, about in (("create", CREATE), ("revoke", REVOKE), ("list", LIST))
+    )
     create.add_argument(
         "--scope", action="append", required=True, choices=registry.SCOPES, help="may be repeated"
     )
     create.add_argument("--name", default="", help="what the key is for")
-    revoke = actions.add_parser("revoke", help="refuse a key from now on")
-    revoke.add_argument("prefix", help="its public prefix, as `list` shows it")
-    for one in (create, revoke, actions.add_parser("list", help="show every key, without its secret")):
+    revoke.add_argument("prefix", help="its public prefix, as `list` shows it, or the whole key")
+    for one in (create, revoke, show):
         database.option(one)
 
 
@@ -48,8 +68,9 @@ def run(args: argparse.Namespace) -> int:
 
 def create(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
     account, now, entropy = database.account(cn), time_ms(), secrets.token_bytes(40)
-    name = args.name or ", ".join(args.scope)
-    print(database.write(cn, lambda cn: registry.create_key(cn, account, name, args.scope, now, entropy)))
+    scopes = list(dict.fromkeys(args.scope))
+    name = args.name or ", ".join(scopes)
+    print(database.write(cn, lambda cn: registry.create_key(cn, account, name, scopes, now, entropy)))
 
 
 def show(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
@@ -60,8 +81,9 @@ def show(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
 
 
 def revoke(cn: sqlite3.Connection, args: argparse.Namespace) -> None:
-    database.write(cn, lambda cn: registry.revoke_key(cn, args.prefix, time_ms()))
-    print(f"{args.prefix} is revoked")
+    prefix = registry.prefix_of(args.prefix) or args.prefix
+    database.write(cn, lambda cn: registry.revoke_key(cn, prefix, time_ms()))
+    print(f"{prefix} is revoked")
 
 
 ACTIONS = {"create": create, "list": show, "revoke": revoke}

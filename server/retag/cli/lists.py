@@ -20,11 +20,25 @@ ABOUT = """Load customer lists from files, and show them.
 
 A file has one record a line, or a CSV whose first column is the record: an e-mail address, a mobile ad id, or
 the MD5, SHA-1 or SHA-256 of one. Loading a file again changes nothing but the counts."""
+LOAD = f"""Add a file's records to a list, or remove them.
+
+    retag lists load customers.csv --name Customers
+    cut -d, -f2 crm.csv | retag lists load - --name Customers
+    retag lists load phones.txt --name Phones --type PHONE
+    retag lists load left.csv --list 4000001 --remove
+
+{ABOUT[ABOUT.index("A file") :]}"""
+SHOW = """Show every list with its id, what it holds, how many visitors it matched, type and name."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    load = actions.add_parser("load", help="add a file's records to a list, or remove them")
+    load, shown = (
+        actions.add_parser(
+            name, help=about.partition(".")[0], description=about, formatter_class=parser.formatter_class
+        )
+        for name, about in (("load", LOAD), ("show", SHOW))
+    )
     load.add_argument(
         "file", type=argparse.FileType(encoding="utf-8", errors="replace"), help="- for standard input"
     )
@@ -33,7 +47,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--list", type=int, metavar="ID", help="an existing list")
     load.add_argument("--type", default="EMAIL", choices=records.TYPES, help="of a new list's records")
     load.add_argument("--remove", action="store_true", help="remove the records instead")
-    for one in (load, actions.add_parser("show", help="every list with its counts")):
+    for one in (load, shown):
         database.option(one)
 
 

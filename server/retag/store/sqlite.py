@@ -44,12 +44,14 @@ class Unusable(RetagError):
 
 BUSY = "Another program holds it: end that, or try again."
 DAMAGED = "Restore a backup."
+FULL = "Make room on its disk."
 REMEDIES = {
     sqlite3.SQLITE_BUSY: BUSY,
     sqlite3.SQLITE_LOCKED: BUSY,
     sqlite3.SQLITE_CANTOPEN: "Check that its folder exists and that this user may write there.",
     sqlite3.SQLITE_READONLY: "Check that this user may write the file and its folder.",
-    sqlite3.SQLITE_FULL: "Make room on its disk.",
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: FULL,
     sqlite3.SQLITE_IOERR: "Its disk fails: see the system's log.",
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_NOTADB: "Give the path of a Retag database, or of a new file.",
@@ -58,8 +60,9 @@ REMEDIES = {
 
 def unusable(path: str | Path, error: sqlite3.Error) -> Unusable:
     """What SQLite said of a file, with the remedy."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return Unusable(f"{path}: {error}. {REMEDIES.get(code, 'Run `retag doctor`.')}")
+    code = getattr(error, "sqlite_errorcode", 0)
+    remedy = REMEDIES.get(code) or REMEDIES.get(code & 0xFF, "Run `retag doctor`.")
+    return Unusable(f"{path}: {error}. {remedy}")
 
 
 def connect(path: str | Path, readonly: bool = False) -> Connection:
