@@ -15,6 +15,7 @@ from retag.rules.conditions import (
     on_item,
     on_link,
     on_page,
+    spelt,
     url_parts,
 )
 from retag.rules.fields import DEFAULT_DAYS, ENGAGEMENTS, OF_ENGAGEMENT, OF_LIST, OF_SEED
@@ -88,7 +89,7 @@ def _compile(group: str, fields: dict[str, Any], default: str = EVENT) -> Clause
         checks=tuple(filters),
         needs_data=_needs_data(kind, fields),
         sums="min_value" in fields,
-        parts=() if kind == ENGAGEMENT else url_parts(_operators(fields.get("url", {}))),
+        parts=() if kind == ENGAGEMENT else url_parts(spelt(_operators(fields.get("url", {})))),
     )
 
 
@@ -133,7 +134,7 @@ def _filters(fields: Mapping[str, Any]) -> list[Check]:
 def _page(kind: str, fields: Mapping[str, Any]) -> list[Check]:
     if "url" not in fields:
         return []
-    operators = _operators(fields["url"])
+    operators = spelt(_operators(fields["url"]))
     return [on_link(operators) if kind == ENGAGEMENT else on_page(operators)]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from retag.rules.clause import Check
 from retag.rules.fact import Fact
 from retag.rules.operators import Test, tests, text
 
+ORIGIN = re.compile(r"(https?://)([^/?#:]*)", re.IGNORECASE)
+PLAIN = "".join(map(chr, range(0x21, 0x7F)))
+"""What browsers leave as it is in an address; some of it they escape in places, and then it is given so."""
 Operators = Mapping[str, list[Any]]
 """`{operator: operands}`."""
 
@@ -26,6 +30,29 @@ def on_codes(field: str, operators: Operators) -> Check:
         return (not wanted or code in wanted) and code not in refused
 
     return holds
+
+
+def spelt(operators: Operators) -> Operators:
+    """Addresses, or parts of them, as they are given and as browsers write them."""
+    return {
+        operator: [one for given in operands for one in spellings(text(given))]
+        for operator, operands in operators.items()
+    }
+
+
+def spellings(address: str) -> list[str]:
+    """`https://Möbel.example/größe` is `https://xn--mbel-5qa.example/gr%C3%B6%C3%9Fe` to a browser."""
+    start = ORIGIN.match(address)
+    origin = f"{start[1].lower()}{_ascii_host(start[2].lower())}" if start else ""
+    written = origin + quote(address[start.end() if start else 0 :], safe=PLAIN)
+    return [address] if written == address else [address, written]
+
+
+def _ascii_host(host: str) -> str:
+    try:
+        return host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return host
 
 
 def on_page(operators: Operators) -> Check:
@@ -60,7 +87,7 @@ def on_link(operators: Operators) -> Check:
 
 def on_domain(domains: list[str]) -> Check:
     """The host of the link is one of the domains, or lies below one; `www.` makes no difference."""
-    bare = [host_of(domain) for domain in domains]
+    bare = {one for domain in domains for one in (host_of(domain), _ascii_host(host_of(domain)))}
 
     def holds(fact: Fact) -> bool:
         host = host_of(link(fact))
