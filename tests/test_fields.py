@@ -27,6 +27,7 @@ from retag import fields
         ("1'234.50", 1234.5),
         *(("1\u2019234.50", 1234.5), ("\u22125,00 kr", -5), ("1\u2009234,50", 1234.5)),
         ("-5", -5),
+        *((".50", 0.5), ("$.99", 0.99), ("-.5", -0.5), (",500", 0.5), ("-0,500", -0.5), ("Rs.500", 500)),
         (0, 0),
         *((nothing, None) for nothing in ("", "NaN", "undefined", "abc", None, True, [], {}, "9" * 50)),
         *((nothing, None) for nothing in (float("nan"), float("inf"), 1e300, "1e99")),

@@ -18,7 +18,10 @@ MOST_KEYS, MOST_ITEMS = 64, 100
 EVENT_IDS = ("event_id", "eventID", "eid")
 PLACEHOLDERS = frozenset(("", "undefined", "null", "nan", "none", "n/a"))
 OPENINGS = frozenset("<{%$")
-AMOUNT = re.compile(r"[-+]?[0-9][0-9.,'\u00a0\u202f ]*(?:[eE][-+]?[0-9]{1,2})?")
+AMOUNT = re.compile(
+    r"(?:[-+]?[0-9]|(?<![\w.,])[-+]?[.,](?=[0-9]))[0-9.,'\u00a0\u202f ]*(?:[eE][-+]?[0-9]{1,2})?"
+)
+"""`.50` is half of one; the point of `Rs.50` belongs to the word."""
 PLAIN = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
 INDEXED = re.compile(r"(product_[a-z_]{1,30}?|line_items)\[?\]?\[(\d{1,2})\]")
 TYPOGRAPHIC = str.maketrans({"\u2019": "'", "\u2212": "-", "\u2009": " "})
@@ -43,7 +46,7 @@ def _number(value: str) -> float | int | None:
     if PLAIN.fullmatch(value):
         return float(value) if "." in value else int(value)
     found = AMOUNT.search(value if value.isascii() else value.translate(TYPOGRAPHIC))
-    return _read(found[0].strip(" .,'\u00a0\u202f")) if found else None
+    return _read(found[0].strip().rstrip(" .,'\u00a0\u202f")) if found else None
 
 
 def _read(text: str) -> float | int | None:
@@ -51,7 +54,8 @@ def _read(text: str) -> float | int | None:
     text = re.sub(r"['\u00a0\u202f ]", "", text)
     comma, point = text.rfind(","), text.rfind(".")
     if comma > point:
-        whole = text.count(",") > 1 or (point < 0 and len(text) - comma == 4 and not text.startswith("0"))
+        small = text.lstrip("+-")[0] in "0,"
+        whole = text.count(",") > 1 or (point < 0 and len(text) - comma == 4 and not small)
         text = text.replace(",", "") if whole else text.replace(".", "").replace(",", ".")
     else:
         text = text.replace(",", "")
