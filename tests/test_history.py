@@ -25,6 +25,11 @@ def test_a_time_is_read_however_it_is_written(written):
     assert time_of(written) == 1_795_000_000_000
 
 
+def test_a_date_without_hyphens_is_a_date():
+    """As data warehouses write it; as seconds it would be a day in 1970."""
+    assert time_of("20240131") == time_of("2024-01-31")
+
+
 @pytest.mark.parametrize("written", [None, "", "yesterday", 0, -5, True, float("nan"), 1e18, [], {}])
 def test_what_is_no_time_is_refused_by_name(written):
     """And nothing else is raised."""

@@ -27,6 +27,7 @@ APART = frozenset((*OWN, *people.SPELLINGS))
 SPANS = ((1e11, 1000), (1e14, 1), (1e17, 1e-3))
 """A number below the first is seconds, milliseconds or microseconds: what to multiply by."""
 NUMERIC = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?(?:[eE]\+?[0-9]{1,2})?")
+DATE = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
 WEB = PLATFORMS["web"]
 UUID8, FREE = 8 << 76 | 2 << 62, ~(0xF << 76 | 3 << 62)
 """The version's and variant's bits, and all others."""
@@ -100,8 +101,8 @@ def _fingerprint(row: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> float | int:
-    """A number, or a text that is nothing else: the year of a date is none. 0 without one."""
-    if type(value) is str and NUMERIC.fullmatch(value.strip()):
+    """A number, or a text that is nothing else: a date (20240131) is none, nor is its year. 0 without one."""
+    if type(value) is str and NUMERIC.fullmatch(value.strip()) and not DATE.fullmatch(value.strip()):
         return float(value)
     return value if type(value) is int or type(value) is float else 0
 
