@@ -39,6 +39,17 @@ def test_file_is_loaded_whole_and_matches(cn):
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["u25000@mail.example;Ann;1,50\n", '\ufeff"u25000@mail.example"\tAnn\n', "u25000@mail.example\r\n"],
+)
+def test_the_first_column_is_found_however_spreadsheets_write_it(cn, line):
+    """With semicolons where decimals have a comma, with tabs, behind a byte order mark."""
+    made = lists.create(cn, 1, "Leads", "EMAIL", NOW)
+    assert list(loading.load(cn, made, "ADD", [line], NOW))[-1].valid == 1
+    assert cn.execute("SELECT count(*) FROM customer_match").fetchone() == (1,)
+
+
 def test_interrupted_load_is_made_good_by_loading_again(cn):
     """What was durable is applied, what is there twice is there once."""
     made = lists.create(cn, 1, "Leads", "EMAIL", NOW)

@@ -3,9 +3,10 @@
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from retag import people
 from retag.store import records
 
 
@@ -51,6 +52,20 @@ def test_string_of_records_is_split_and_counted():
     assert list(batch.reasons) == [
         "not an e-mail address, a mobile ad id, or an MD5, SHA-1 or SHA-256 in hexadecimal"
     ]
+
+
+@given(
+    st.lists(st.sampled_from([*"aB.+-'\"<>;:()[]\ufeff é", "mail", "@", ".example"]), max_size=9).map("".join)
+)
+@example("ann@mail.example;Ann")
+@example('"ann@mail.example"')
+@example("\ufeffann@mail.example")
+def test_an_address_that_a_list_takes_is_one_that_visitors_show(text):
+    """Else it would be counted as valid and match nobody: with a quote, or another column."""
+    for record in records.split(text):
+        found = records.read(record, "mixed")
+        shown = {bytes.fromhex(value) for _, value in people.identifiers({"em": record})}
+        assert isinstance(found, str) or set(found) == shown
 
 
 def test_phone_numbers_are_reduced_to_digits():

@@ -5,6 +5,7 @@ For a process of its own: it writes in short transactions, so that a running ser
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -16,6 +17,8 @@ from retag import errors
 from retag.store import lists, records
 
 CHUNK = 10_000
+COLUMN = re.compile("[,;\t]")
+"""Where decimals have a comma, spreadsheets write semicolons."""
 HEADERS = frozenset(("email", "e-mail", "emails", "maid", "idfa", "phone", "external_id", "id", "record"))
 
 
@@ -31,7 +34,7 @@ class Progress(msgspec.Struct, frozen=True):
 def values(lines: Iterable[str]) -> Iterator[str]:
     """The record of each line; a heading and empty lines are none."""
     for number, line in enumerate(lines):
-        record = line.split(",", 1)[0].strip().strip('"\ufeff')
+        record = COLUMN.split(line, 1)[0].strip().strip(records.WRAPPING)
         if record and not (number == 0 and record.lower() in HEADERS):
             yield record
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from retag import people
+
 TYPES = {
     "EMAIL": "mixed",
     "IDFA": "mixed",
@@ -28,9 +30,10 @@ TYPES = {
 SLICE = 200
 """Records a slice: a few milliseconds of the writer."""
 RAW_LIMIT = 320
+WRAPPING = '"\ufeff'
+"""What programs put around a record, or before the first one, that is none of it."""
 SEPARATED = re.compile(r"[^,\r\n]+")
 HASH = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
-EMAIL = re.compile(r"[^@\s,]{1,64}@[^@\s,]+\.[^@\s,]+")
 MAID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 ZERO_MAID = "00000000-0000-0000-0000-000000000000"
 PHONE = re.compile(r"[1-9][0-9]{6,14}")
@@ -52,7 +55,7 @@ class Batch(msgspec.Struct):
 
 def split(records: str) -> Iterator[str]:
     """The records of one comma-separated string, one at a time; empty ones (a trailing comma) are none."""
-    return (record for found in SEPARATED.finditer(records) if (record := found[0].strip()))
+    return (record for found in SEPARATED.finditer(records) if (record := found[0].strip().strip(WRAPPING)))
 
 
 def digest(records: Iterable[str], list_type: str) -> Batch:
@@ -90,9 +93,9 @@ def read(record: str, manner: str) -> Digests | str:
 
 
 def _mixed(record: str) -> Digests | str:
-    if EMAIL.fullmatch(record):
+    if people.EMAIL.fullmatch(record):
         lower = record.lower()
-        return "placeholder" if lower in PLACEHOLDER_TEXTS else digests(lower)
+        return "placeholder" if people.is_junk(lower) else digests(lower)
     if MAID.fullmatch(record):
         return "placeholder" if record == ZERO_MAID else (*digests(record.lower()), *digests(record.upper()))
     return "not an e-mail address, a mobile ad id, or an MD5, SHA-1 or SHA-256 in hexadecimal"
