@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import socket
 import sqlite3
 import subprocess
@@ -114,6 +115,8 @@ def test_a_file_has_one_server(tmp_path):
         (["import", "none.ndjson"], "none.ndjson: No such file"),
         (["import", "."], "Is a directory"),
         (["import", "some.csv", "--map", "CustomerID"], "THEIRS=OURS"),
+        (["import", "some.csv", "--map", "CustomerID="], "THEIRS=OURS"),
+        (["import", "some.csv", "--map", "=time"], "THEIRS=OURS"),
         (["snippet", "--address", "javascript:alert(1)"], "must be like https://"),
         (["snippet", "--address", 'https://a.example/"><script>'], "must be like https://"),
         (["serve", "--rate-limits", "perhaps"], "on or off"),
@@ -186,3 +189,20 @@ def test_a_full_disk_is_told_as_one(full_disk):
     )  # fmt: skip
     assert "0 MB free on the disk: below 1 MB" in found.stdout
     assert found.returncode == 1
+
+
+def test_output_that_has_no_room_is_told_with_its_remedy(tmp_path):
+    """No number of an error, which few know by heart."""
+    with pathlib.Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "retag", "settings"]
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    told = "retag: No space left on device. Make room on its disk.\n"
+    assert (found.returncode, found.stderr.splitlines()[0] + "\n") == (2, told)
+
+
+def test_the_start_prints_what_the_first_commands_need(tmp_path):
+    """The shop, the console, and the account that stands in every path of the API."""
+    with serving(tmp_path) as server:
+        printed = (tmp_path / "server.log").read_text()
+        assert re.search(rf"paths: +{server.account}$", printed, re.M)
+        assert f"{server.url}/shop/" in printed

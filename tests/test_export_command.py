@@ -42,6 +42,13 @@ def test_a_file_appears_when_it_is_whole_and_is_as_hashed(tmp_path, bed):
     assert bed.rows("SELECT who, rows FROM download") == [("command line", 2)] * 2
 
 
+def test_a_folder_is_no_file_to_write(tmp_path, bed):
+    """Named as it was given, and before the audience is read."""
+    (tmp_path / "members").mkdir()
+    line = run(tmp_path, "export", str(bed.made), "--output", "members", status=2)
+    assert line == "retag: members: Is a directory. Give a file.\n"
+
+
 def test_what_changed_since_the_last_time(tmp_path, bed):
     """By the as_of that it said; the same as_of is the same set."""
     first, (_, as_of, _) = told(tmp_path, str(bed.made))

@@ -78,9 +78,10 @@ def told(error: Exception) -> str:
     """An error in one line, with what to do about it."""
     if isinstance(error, sqlite3.Error):
         return str(sqlite.unusable("the database", error))
+    remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}. {REMEDIES.get(error.errno or 0, 'Check the path.')}"
-    return str(error)
+        return f"{error.filename}: {error.strerror}. {remedy or 'Check the path.'}"
+    return f"{error.strerror}. {remedy}" if isinstance(error, OSError) and remedy else str(error)
 
 
 REMEDIES = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -93,6 +95,8 @@ class Packed:
 @contextlib.contextmanager
 def _opened(path: Path | None, encoding: str | None) -> Iterator[Any]:
     """Where to write: standard output, or a file that appears when it is whole."""
+    if path and path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     part = path.with_name(f".{path.name}.part") if path else None
     try:
         with part.open("wb") if part else contextlib.nullcontext(sys.stdout.buffer) as file:

@@ -54,7 +54,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if wrong := next((one for one in args.map if "=" not in one), None):
+    if wrong := next((one for one in args.map if not all(one.partition("="))), None):
         raise errors.Invalid("--map", f"{wrong} should read THEIRS=OURS, such as CustomerID=external_id")
     renamed = dict(one.split("=", 1) for one in args.map)
     for file in args.files:

@@ -42,13 +42,16 @@ def run(args: argparse.Namespace) -> int:
 
 def welcome(address: str, state: Any) -> None:
     """What a newcomer needs next."""
-    code = snippet(address, min(state.door.tags, default=0), word=state.settings.path_name)
+    tag = min(state.door.tags, default=0)
+    code = snippet(address, tag, word=state.settings.path_name)
     print(f"Retag serves on {address}\n\nPaste this into your pages:\n\n{code}\n")
-    print(f"A small shop to try it with:  {address}/shop/")
-    print(f"The console, where it shows:  {address}/console")
+    print(f"A small shop to try it with:    {address}/shop/")
+    print(f"The console, where it shows:    {address}/console")
+    if tag:
+        print(f"Ad account, in the API's paths: {state.door.tags[tag].account}")
     if state.made:
-        print(f"API key, shown this once:     {state.made.api_key}")
+        print(f"API key, shown this once:       {state.made.api_key}")
     else:
         command = sys.argv[0] if sys.argv[0].endswith("retag") else "retag"
-        print(f"Another API key:              {command} keys create --scope admin")
+        print(f"Another API key:                {command} keys create --scope admin")
     sys.stdout.flush()
