@@ -122,3 +122,11 @@ def test_results_are_in_the_order_of_the_batch():
     assert [one.event.event_id if one.event else "" for one in found] == [
         str(number) if number % 3 else "" for number in range(len(batch))
     ]
+
+
+def test_half_of_a_character_does_not_cost_a_batch():
+    """JavaScript's texts may be cut in the middle of an emoji: its servers send that as the tag does."""
+    event = {"event_name": "search", "action_source": "web", "event_time": NOW // 1000 - 1}
+    event |= {"user_data": {"external_id": "7"}, "custom_data": {"search_query": "boots \ud83d"}}
+    (one,) = server_results(json.dumps({"data": [event]}).encode())
+    assert json.loads(one.event.data) == {"search_query": "boots \ufffd"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from retag import errors, fields, identity, people, scrub
+from retag import errors, fields, identity, people, scrub, wire
 from retag.events import KNOWN, PLATFORMS, SOURCES, Event, canonical
 from retag.screen import limited, said
 
@@ -101,7 +101,7 @@ def _opened(body: bytes) -> list[Any]:
     if len(body) > MOST_PARTS and body.count(b"[") + body.count(b"{") > MOST_PARTS:
         raise errors.Invalid("body", f"has more than {MOST_PARTS} lists and objects: send fewer events")
     try:
-        given = msgspec.json.decode(body)
+        given = wire.decoded(body)
     except RecursionError:
         raise errors.Invalid("body", f"is nested deeper than {scrub.DEPTH}: send it flatter") from None
     except (msgspec.DecodeError, UnicodeError, ValueError):
