@@ -9,6 +9,8 @@ import sqlite3
 import threading
 from typing import Any
 
+import pytest
+
 from door import Doorstep, standing
 from retag import __version__
 from retag.events import OUTCOMES
@@ -97,6 +99,22 @@ async def test_a_short_disk_shuts_the_door_to_servers_too(tmp_path: pathlib.Path
         assert (answer.status_code, answer.json()["code"]) == (503, 4197)
         assert (await door.beacon()).status_code == 503
         assert (await figures(door))['retag_events_total{outcome="overloaded"}'] == 2
+
+
+async def test_a_disk_that_becomes_short_is_logged_once_and_its_end_too(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever looks for refused events in the log finds when and why, not a line for each look."""
+    async with standing(tmp_path, min_free_mb="0") as door:
+        room = door.state.health.free
+        with caplog.at_level("INFO", "retag"):
+            for free in (lambda: 200_000, lambda: 100_000, room, room):
+                door.state.health.free = free
+                await reasons(door)
+        told = [
+            (one.levelname, one.message.partition(":")[0]) for one in caplog.records if "disk" in one.message
+        ]
+        assert told == [("ERROR", "the disk is short"), ("INFO", "the disk has room again")]
 
 
 async def test_every_outcome_is_there_from_the_start(tmp_path: pathlib.Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import time
@@ -19,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from retag.journal import Journal
 from retag.web.gate import Gate
 
+log = logging.getLogger("retag")
 LOOK_S = 2.0
 STUMBLE_S = 10.0
 """For so long a batch that could not be stored keeps us unready, if no other was: someone must try again."""
@@ -48,9 +50,13 @@ class Health:
 
     def look(self) -> None:
         """Shut or open the gate by the disk's free space."""
-        free = self.free()
+        free, before = self.free(), self.gate.fault
         short = f"the disk is short: {free >> 20} MB free, {self.min_free >> 20} MB needed"
         self.gate.fault = short if free < self.min_free else None
+        if self.gate.fault and not before:
+            log.error("%s; new events get 503", short)
+        elif before and not self.gate.fault:
+            log.info("the disk has room again: new events are taken")
 
     async def watch(self) -> None:
         """For ever: look every LOOK_S seconds."""
