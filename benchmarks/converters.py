@@ -70,6 +70,8 @@ def otto(file: pathlib.Path) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
+    if len(sys.argv) != 3 or sys.argv[1] not in ("uci", "otto"):
+        sys.exit(__doc__)
     kind, path = sys.argv[1], pathlib.Path(sys.argv[2])
     found = uci(sorted(path.glob("*.csv"))) if kind == "uci" else otto(path)
     for one in found:
