@@ -169,10 +169,8 @@ class Import:
         more = f": see {self.rejects.path}" if self.rejects.count else ""
         print(f"{self.file}: {self.taken:,} events taken, {self.rejects.count:,} lines rejected{more}")
         if self.old:
-            print(
-                f"{self.old:,} of them are older than the {self.days} days of RETAG_RETENTION_DAYS, and soon"
-            )
-            print("deleted; --shift moves all times so that the last is now")
+            words = f"older than the {self.days} days of RETAG_RETENTION_DAYS, and soon deleted"
+            print(f"{self.old:,} of them are {words}. Into a new database, --shift moves them up to now.")
 
     def _take(self, row: dict[str, Any], batch: list[Event]) -> None:
         if isinstance(row, Unread):
