@@ -10,6 +10,7 @@ import time
 import pytest
 
 from beds import DAY, Bed, event
+from retag.cli import exporting
 from test_cli import run
 
 
@@ -40,6 +41,19 @@ def test_a_file_appears_when_it_is_whole_and_is_as_hashed(tmp_path, bed):
         assert (rows, sha256) == ("2", hashlib.sha256(plain).hexdigest())
         assert not list(tmp_path.glob(".*part"))
     assert bed.rows("SELECT who, rows FROM download") == [("command line", 2)] * 2
+
+
+def test_exports_that_overlap_do_not_write_into_each_other(tmp_path):
+    """Each file that appears is one of them, whole; the last to end stays."""
+    file = tmp_path / "members"
+    with exporting._opened(file, None) as first:
+        first.write(b"one")
+        with exporting._opened(file, None) as second:
+            second.write(b"2")
+        assert file.read_bytes() == b"2"
+        first.write(b" more")
+    assert file.read_bytes() == b"one more"
+    assert [one.name for one in tmp_path.iterdir()] == ["members"]
 
 
 def test_a_folder_is_no_file_to_write(tmp_path, bed):

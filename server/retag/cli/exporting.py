@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import secrets
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -97,7 +98,8 @@ def _opened(path: Path | None, encoding: str | None) -> Iterator[Any]:
     """Where to write: standard output, or a file that appears when it is whole."""
     if path and path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    part = path.with_name(f".{path.name}.part") if path else None
+    # Of its own: an export that takes longer than the time between two of them overlaps with the next.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part") if path else None
     try:
         with part.open("wb") if part else contextlib.nullcontext(sys.stdout.buffer) as file:
             packed = Packed(file, CODECS[encoding].open()) if encoding else None
