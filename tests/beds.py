@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from retag import fold
-from retag.draft import Draft
+from retag.draft import whole
 from retag.events import SOURCES, Event
 from retag.store import log, settle, sqlite
 from retag.store.desk import Desk
@@ -74,10 +74,9 @@ class Bed:
         counts = {}
         if entries:
             self.desk.refresh(self.cn)
-            draft = Draft(self.desk, [settle.entry(*one) for one in entries], entries[-1][0], now).whole(
-                self.cn
-            )
-            counts, _ = fold.advance(self.cn, self.desk, draft, now)
+            batch = [settle.entry(*one) for one in entries]
+            draft = whole(self.cn, self.desk, batch, entries[-1][0], now)
+            counts, _ = fold.advance(self.cn, self.desk, draft, batch[len(draft.batch) :], now)
         self.cn.execute("COMMIT")
         return counts
 

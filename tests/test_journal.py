@@ -11,7 +11,7 @@ import pytest
 from beds import ACCOUNT, NOW, Bed, event, visitor
 from retag import errors, upkeep
 from retag.journal import Journal
-from retag.store import engine, sqlite, wal
+from retag.store import engine, erasing, sqlite, wal
 from retag.store.engine import SqliteStore
 from retag.writer import Submission
 
@@ -236,7 +236,7 @@ def test_events_that_come_while_nothing_is_drafted_are_not_passed_over(tmp_path)
     store = SqliteStore(tmp_path / "a.db")
     store.open()
     store.append([event(visitor=visitor(1))], ())
-    store.write(lambda cn: cn.execute("DELETE FROM log"))
+    store.write(lambda cn: erasing.erase(cn, ACCOUNT, visitor(1), NOW))
     for _ in store.draft(NOW, 10):
         pass
     store.append([event(visitor=visitor(2))], ())
@@ -373,9 +373,12 @@ async def test_full_disk_is_overload_and_passes(tmp_path):
     assert len(stored(tmp_path / "a.db")) == 1
 
 
-async def test_event_that_breaks_a_rule_does_not_stop_the_fold(tmp_path, monkeypatch):
-    """It is filed without its rules, and those after it are folded."""
+@pytest.mark.parametrize("count", [3, 700])
+async def test_event_that_breaks_a_rule_does_not_stop_the_fold(tmp_path, monkeypatch, count):
+    """It is filed without its rules, and all others with theirs, those of the same draft too."""
     from retag import draft
+
+    audience = Bed(tmp_path / "a.db").audience({"event": "pagevisit"})
 
     inner = draft.touches_of
 
@@ -386,9 +389,13 @@ async def test_event_that_breaks_a_rule_does_not_stop_the_fold(tmp_path, monkeyp
 
     monkeypatch.setattr(draft, "touches_of", touches)
     async with running(tmp_path / "a.db") as one:
-        await one.append([event(event_id=i, visitor=visitor(n)) for n, i in enumerate(["1", "bad", "2"])])
+        bad = count // 2
+        await one.append(
+            [event(event_id="bad" if n == bad else str(n), visitor=visitor(n)) for n in range(count)]
+        )
         await until(lambda: one.store.waiting()[0] == 0)
-    assert stored(tmp_path / "a.db", "SELECT count(*) FROM trail") == [3]
+    assert stored(tmp_path / "a.db", "SELECT count(*) FROM trail") == [count]
+    assert Bed(tmp_path / "a.db").members(audience) == {visitor(n) for n in range(count)} - {visitor(bad)}
 
 
 async def test_damage_found_later_shuts_the_door(tmp_path):

@@ -9,7 +9,7 @@ from beds import ACCOUNT, DAY, HOUR, NOW, TAG, event, visitor
 from retag import fold
 from retag.events import SOURCES
 from retag.people import KINDS
-from retag.store import erasing, marking
+from retag.store import engine, erasing, marking
 from retag.store.desk import live_builds
 from retag.store.engine import SqliteStore
 
@@ -63,7 +63,7 @@ def happening(chance, now):
         order = {"order_id": str(chance.randrange(12))} if chance.random() < 0.5 else {}
         data = {"value": chance.randrange(80), **order}
     return event(
-        visitor=visitor(chance.randrange(25) if own else 100 + chance.randrange(60)),
+        visitor=visitor(chance.randrange(25) if own else 100 + chance.randrange(12)),
         name=name,
         time=now - chance.choice([0, 0, 0, HOUR, chance.randrange(5 * DAY)]),
         received=now,
@@ -94,30 +94,64 @@ def history(chance):
 def whole(store, events, now, chance):
     store.append(events, ())
     store.fold(now, 10_000)
+    return store
 
 
 def piecemeal(store, events, now, chance):
-    """Slices of any size, with events that come one by one, before, within and behind a draft."""
+    """Slices of any size, with events that come one by one, before, within and behind a draft, and between
+    what is written of it."""
     left, most = list(events), chance.randrange(1, 80)
+    portion = chance.randrange(1, 40)
     while left or store.waiting()[0]:
-        for _ in store.draft(now, most):
-            if left:
-                store.append([left.pop(0)], ())
+        for step in (store.draft(now, most, portion), store.portions()):
+            for _ in step:
+                if left:
+                    store.append([left.pop(0)], ())
         if left and chance.random() < 0.5:
             store.append([left.pop(0)], ())
         store.fold(now, most)
+    return store
 
 
-def told(path, seed, take):
-    """What the file says after the history."""
-    store, chance = SqliteStore(path), random.Random(seed)
+def broken(store, events, now, chance):
+    """Folds that break off behind any portion: by kill -9, or by an error, and what is written next may be a
+    job's."""
+    store.append(events, ())
+    while store.waiting()[0]:
+        for _ in store.draft(now, chance.randrange(1, 80), chance.randrange(1, 10)):
+            pass
+        cut = chance.randrange(8)
+        for n, _ in enumerate(store.portions()):
+            if n == cut:
+                break
+        what = chance.random()
+        if what < 0.3:
+            store = opened(store.path)
+        elif what < 0.6:
+            store._draft = None
+        if chance.random() < 0.5:
+            store.fold(now, chance.choice([1, 3, 80]))
+        elif what < 0.6:
+            store.write(lambda cn: None)
+    return store
+
+
+def opened(path):
+    store = SqliteStore(path)
     store.open()
+    return store
+
+
+def told(path, seed, take, monkeypatch):
+    """What the file says after the history."""
+    store, chance = opened(path), random.Random(seed)
     store.write(prepare)
     for now, one in history(random.Random(seed)):
+        monkeypatch.setattr(engine, "time_ms", lambda now=now: now)
         if callable(one):
             store.write(one)
         else:
-            take(store, one, now, chance)
+            store = take(store, one, now, chance)
     found = store.write(state)
     store.close()
     return found
@@ -133,10 +167,13 @@ def state(cn):
     return tables
 
 
+@pytest.mark.parametrize("take", [piecemeal, broken])
 @pytest.mark.parametrize("seed", range(12))
-def test_slices_make_no_difference(tmp_path, seed):
+def test_slices_make_no_difference(tmp_path, monkeypatch, seed, take):
     """Owners, duplicates, orders, lists, memories and windows."""
-    one, other = told(tmp_path / "a.db", seed, whole), told(tmp_path / "b.db", seed, piecemeal)
+    one = told(tmp_path / "a.db", seed, whole, monkeypatch)
+    monkeypatch.setattr(engine, "SETTLED", 1 + seed)
+    other = told(tmp_path / "b.db", seed, take, monkeypatch)
     assert one["log"], "the history has events"
     for name in one:
         assert one[name] == other[name], name

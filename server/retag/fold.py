@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from retag.draft import Draft
+from retag.draft import Draft, whole
 from retag.events import STANDINGS
 from retag.store import folding, log, marking, matching, replay, settle
 from retag.store.desk import Builds, Desk, live_builds
@@ -29,19 +29,28 @@ Tally = dict[str, int]
 """Events by standing (`counted`, `duplicate`, …)."""
 
 
-def advance(cn: sqlite3.Connection, desk: Desk, draft: Draft, now: int) -> tuple[Tally, int]:
-    """Write a reckoned draft, and move the watermark behind it: `(tally, step)`."""
+def advance(
+    cn: sqlite3.Connection,
+    desk: Desk,
+    first: Draft,
+    left: Sequence[settle.Entry],
+    now: int,
+    bare: bool = False,
+) -> tuple[Tally, int]:
+    """Write what is left of a reckoned draft, then the events `left` behind it, and move the watermark behind
+    all: `(tally, step)`."""
     counts: Counter[int] = Counter()
-    batch, upto = draft.batch, draft.upto
-    while batch:
+    draft = first
+    while True:
         draft.write(cn)
         _move(cn, draft.moves, now)
-        counts.update(map(standing_of, batch[: draft.folded]))
-        batch = batch[draft.folded :]
-        if batch:
-            # An event changed hands: what follows must see that, so the rest is reckoned anew.
-            draft = Draft(desk, batch[:MOST_AFTER_A_MOVE], upto, now, draft.bare).whole(cn)
-    log.set_progress(cn, "folded", upto)
+        counts.update(map(standing_of, draft.batch))
+        if not left:
+            break
+        # An event changed hands: what follows must see that, and is reckoned after it.
+        draft = whole(cn, desk, left[:MOST_AFTER_A_MOVE], first.upto, now, bare)
+        left = left[len(draft.batch) :]
+    log.set_progress(cn, "folded", first.upto)
     return {NAMES[standing]: count for standing, count in counts.items()}, log.progress(cn, "step")
 
 

@@ -2,12 +2,11 @@
 
 Small slices keep the door's answers quick, larger ones cost less an event: they write a page once for more
 events, and at every call into SQLite the door's thread and the writer's hand the interpreter's lock to and
-fro. A slice is first drafted, between whose steps the door's events are committed (retag.draft), and then
-written, during which they wait: that is what is measured here. At a busy door 99 in 100 answers took 22 ms
-with writes of 20 ms, 15 with 8, and 17 with 5: the more pages are written for an event, the more often is a
-checkpoint due, which holds the door up for longer than any slice (benchmarks/collect.py). So: fold when a
-thousand wait or the oldest has waited a tenth of a second; as many as are written in some milliseconds, by
-what an event has cost lately; more when the wait grows.
+fro. So up to two thousand events are drafted together, between whose steps the door's events are committed
+(retag.draft), and written in portions, during which they wait: that is what is measured here. At a busy door
+99 in 100 answers took 22 ms with writes of 20 ms, 15 with 8, and 17 with 5 (benchmarks/collect.py). So: fold
+when a thousand wait or the oldest has waited a tenth of a second; a portion is as many as are written in some
+milliseconds, by what an event has cost lately; more when the wait grows.
 """
 
 from __future__ import annotations

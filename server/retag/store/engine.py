@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from retag import fold
-from retag.draft import Draft
+from retag.clock import time_ms
+from retag.draft import Draft, Settling, owed, whole
 from retag.events import Event
-from retag.store import graves, log, settle, sqlite, wal
+from retag.store import collector, graves, log, settle, sqlite, wal
 from retag.store.census import Census
 from retag.store.desk import Desk
 from retag.store.protocol import Folded
@@ -28,6 +29,8 @@ WAL_DUE = 30 << 20
 """Bytes of WAL to checkpoint at when idle."""
 BUSY = 2
 """So much larger when busy: less than sqlite.WAL_KEPT, which is written over again and again."""
+SETTLED = 256
+"""Events of a draft that are settled at a time."""
 PINNED_S = 0.5
 LOOK_S = 0.02
 """How often the WAL's size is looked at: not after every commit."""
@@ -47,6 +50,8 @@ class SqliteStore:
         self._tail = Tail()
         self._next_apart = 1
         self._draft: Draft | None = None
+        self._halfway = False
+        """A fold has been broken off: some of its portions are written."""
         self._pinned = 0.0
         self._looked = 0.0
 
@@ -76,6 +81,7 @@ class SqliteStore:
         """Another process wrote (a key, an import), or this one starts: forget what is remembered."""
         version = self._data_version()
         self._tail = Tail(log.next_place(self._cn), log.progress(self._cn, "folded"))
+        self._halfway = log.progress(self._cn, "settled") > self._tail.folded
         self._next_apart = log.next_place(self._cn, "bot_log")
         self._desk.stale = True
         self._desk.graves = graves.load(self._cn, self._desk.graves)
@@ -127,42 +133,88 @@ class SqliteStore:
         finally:
             self._cn.execute("PRAGMA synchronous = FULL")
 
-    def draft(self, now: int, most: int) -> Iterator[None]:
-        """Reckon the next fold, which then has only to write."""
+    def draft(self, now: int, most: int, portion: int = sys.maxsize) -> Iterator[None]:
         self._draft = None
-        with _without_collector():
+        if self._halfway:
+            return
+        with collector.paused():
             self._desk.refresh(self._cn)
-            draft = self._drafted(now, most)
-            yield from draft.reckon(self._cn)
+            draft = Draft(self._desk, now, portion=portion)
+            entries, upto = self._entries(most)
+            for start in range(0, len(entries) or 1, SETTLED):
+                if not self._write_ahead(draft, len(draft.parts)):
+                    return
+                some = [settle.entry(*one) for one in entries[start : start + SETTLED]]
+                one = Settling(self._desk, some, some[-1].seq if some else upto, draft.met())
+                yield from one.reckon(self._cn)
+                if one.moves:
+                    one.cut()
+                if not one.moves or not draft.batch:
+                    draft.add(one)
+                if one.moves:
+                    break
+            yield from draft.take(self._cn)
             self._draft = draft
 
-    def fold(self, now: int, most: int, bare: bool = False) -> Folded:
-        """Fold what was drafted, or up to `most` events; `bare` leaves rules aside, for one that breaks them.
+    def portions(self) -> Iterator[None]:
+        with collector.paused():
+            while self._draft and self._draft.ahead and self._write_ahead(self._draft, 1):
+                yield
 
-        A fold that power loss takes back is done again from the log.
-        """
+    def _write_ahead(self, draft: Draft, parts: int) -> bool:
+        """Write some parts of a draft before the others; or not, when another process has written."""
+        if parts:
+            with self._lightly(), self._folding():
+                if self._desk.stale:
+                    return False
+                self._halfway = True
+                draft.write(self._cn, parts)
+        return True
+
+    @contextlib.contextmanager
+    def _folding(self) -> Iterator[None]:
+        """A transaction of the fold's: what power loss takes back of it is done again from the log."""
+        try:
+            self._begin()
+            yield
+            self._commit()
+        except BaseException:
+            self._rollback()
+            self._draft = None
+            self._desk.stale = True
+            raise
+
+    def fold(self, now: int, most: int, bare: bool = False) -> Folded:
         draft, self._draft = self._draft, None
-        with self._lightly(), _without_collector():
-            try:
-                self._begin()
+        left: Sequence[settle.Entry] = ()
+        with self._lightly(), collector.paused():
+            with self._folding():
                 if draft is None or bare or self._desk.stale:
                     self._desk.refresh(self._cn)
-                    draft = self._drafted(now, most, bare).whole(self._cn)
-                counts, step = fold.advance(self._cn, self._desk, draft, now)
-                self._commit()
-            except BaseException:
-                self._rollback()
-                self._desk.stale = True
-                raise
+                    draft, left = self._drafted(now, most, bare)
+                counts, step = fold.advance(self._cn, self._desk, draft, left, now, bare)
+                halfway = log.progress(self._cn, "settled") > draft.upto
             self._tail.fold(draft.upto)  # at once: what is folded twice is its own duplicate
-            folded = Folded(len(draft.batch), counts, step, self._tail.next - 1 - draft.upto)
-            del draft  # before the collector looks at all that it holds
-        return folded
+            self._halfway = halfway
+            events = len(draft.batch) + len(left)
+            del draft, left  # before the collector looks at all that they hold
+        return Folded(events, counts, step, self._tail.waiting()[0])
 
-    def _drafted(self, now: int, most: int, bare: bool = False) -> Draft:
+    def _drafted(self, now: int, most: int, bare: bool) -> tuple[Draft, Sequence[settle.Entry]]:
+        """A draft, and the events left behind it because one in it changes hands."""
+        folded = self._tail.folded
+        settled = log.progress(self._cn, "settled") if self._halfway else 0
+        if settled > folded:
+            return owed(self._cn, self._desk, folded, settled, now, most, bare), ()
+        entries, upto = self._entries(most)
+        batch = [settle.entry(*one) for one in entries]
+        draft = whole(self._cn, self._desk, batch, upto, now, bare)
+        return draft, batch[len(draft.batch) :]
+
+    def _entries(self, most: int) -> tuple[Sequence[log.Entry], int]:
+        """The next events to be folded, and up to which place they are all."""
         entries = self._tail.first(most) or log.read(self._cn, self._tail.folded, most)
-        upto = entries[-1][0] if entries else self._tail.next - 1
-        return Draft(self._desk, [settle.entry(*one) for one in entries], upto, now, bare)
+        return entries, entries[-1][0] if entries else self._tail.next - 1
 
     def write(self, job: Callable[[sqlite3.Connection], T], durable: bool = True) -> T:
         """`job(connection)` in one transaction; on disk when it returns, if `durable`."""
@@ -171,6 +223,11 @@ class SqliteStore:
                 return self.write(job)
         try:
             self._begin()
+            if self._halfway:
+                # A fold was broken off: no job is to find a part of it.
+                self._rollback()
+                self.fold(time_ms(), sys.maxsize)
+                self._begin()
             result = job(self._cn)
             wipe = log.progress(self._cn, "wipe")
             self._commit()
@@ -221,15 +278,3 @@ class SqliteStore:
     def close(self) -> None:
         """Checkpoint and close; SQLite removes the WAL with the last connection."""
         self._cn.close()
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """A slice makes tens of thousands of containers and no cycle: looking for cycles costs it a tenth."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()

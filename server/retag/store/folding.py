@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
+from retag.events import Event
 from retag.store import bulk, log
 from retag.store.settle import NEWEST, Entry, Ledger, Move, Seen, halves, orders, probes, searches
 from retag.store.showing import CUSTOMER, TOO_MANY, Identifier, Showings
@@ -91,11 +92,8 @@ def known_visitors(cn: sqlite3.Connection, visitors: set[bytes]) -> set[bytes]:
     return {unhex(row[0]) for row in rows}
 
 
-def save_log(cn: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Correct the log where an event does not count or changed hands, and file every event by visitor.
-
-    `entries` are those of all the log's places between the first and the last.
-    """
+def save_standings(cn: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Correct the log where an event does not count or changed hands."""
     fixed = [(one.visitor, one.standing, one.seq) for one in entries if one.moved]
     cn.executemany("UPDATE log SET visitor = ?, standing = ? WHERE seq = ?", fixed)
     refused: dict[int, list[int]] = {}
@@ -106,9 +104,23 @@ def save_log(cn: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         for some in bulk.blocks(places):
             sql = f"UPDATE log SET standing = {standing} WHERE seq IN ({','.join('?' * len(some))})"
             cn.execute(sql, some)
-    if entries:
-        filed = "SELECT visitor, seq, NULL FROM log WHERE seq >= ? AND seq <= ? ORDER BY visitor"
-        cn.execute(f"INSERT OR IGNORE INTO visitor_file {filed}", (entries[0].seq, entries[-1].seq))
+
+
+def file(cn: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Put every event, in order of their visitors, into its visitor's file."""
+    rows = [(one.visitor, one.seq, None) for one in entries]
+    bulk.insert(cn, "INSERT OR IGNORE INTO visitor_file", rows)
+
+
+def load_settled(cn: sqlite3.Connection, after: int, upto: int, most: int) -> list[Entry]:
+    """Up to `most` events behind place `after`, up to `upto`, that are decided, and in nobody's file."""
+    filed = "SELECT 1 FROM visitor_file f WHERE f.visitor = log.visitor AND f.place = log.seq"
+    sql = (
+        f"SELECT seq, standing, {log.COLUMNS} FROM log"
+        f" WHERE seq > ? AND seq <= ? AND NOT EXISTS ({filed}) ORDER BY seq LIMIT ?"
+    )
+    found = [(seq, standing, Event(*row)) for seq, standing, *row in cn.execute(sql, (after, upto, most))]
+    return [Entry(seq, event, event.visitor, standing) for seq, standing, event in found]
 
 
 def save_moves(cn: sqlite3.Connection, moves: Sequence[Move]) -> None:

@@ -24,7 +24,8 @@ Entry = tuple[int, Event]
 def next_place(cn: sqlite3.Connection, table: str = "log") -> int:
     """The first place never given."""
     last = cn.execute(f"SELECT coalesce(max(seq), 0) FROM {table}").fetchone()[0]
-    return max(int(last), progress(cn, "folded") if table == "log" else progress(cn, "apart")) + 1
+    names = ("settled", "folded") if table == "log" else ("apart",)
+    return max(int(last), *(progress(cn, name) for name in names)) + 1
 
 
 def append(cn: sqlite3.Connection, table: str, first: int, events: Sequence[Event]) -> None:

@@ -37,6 +37,22 @@ def find(cn: sqlite3.Connection, links: list[Link]) -> list[Match]:
     return [Match(lists[one], one, visitor) for one, visitor in rows]
 
 
+def owed(cn: sqlite3.Connection, after: int, upto: int) -> list[Match]:
+    """The lists that match who showed an identifier at these places of the log, and are not noted yet."""
+    sql = "SELECT visitor, account, people FROM log WHERE seq > ? AND seq <= ? AND people <> x''"
+    known = "SELECT 1 FROM identifier WHERE account = ? AND kind = ? AND value = ? AND visitor = ?"
+    noted = "SELECT 1 FROM customer_match WHERE list = ? AND visitor = ?"
+    links = {
+        ((account, kind, showing.value_of(kind, text)), visitor)
+        for visitor, account, people in cn.execute(sql, (after, upto)).fetchall()
+        for kind, text in showing.decode(people)
+    }
+    shown = [
+        (one, visitor) for one, visitor in sorted(links) if cn.execute(known, (*one, visitor)).fetchone()
+    ]
+    return [one for one in find(cn, shown) if not cn.execute(noted, (one.list, one.visitor)).fetchone()]
+
+
 def note(cn: sqlite3.Connection, matches: list[Match], since: int) -> None:
     """Visitors who showed an identifier that is on a list match that list from then on."""
     rows = [(one.list, one.visitor, since) for one in matches]

@@ -42,13 +42,18 @@ class Store(Protocol):
     def waiting(self) -> tuple[int, float]:
         """`(events not yet folded, since when on the monotonic clock in s, 0 when none)`."""
 
-    def draft(self, now: int, most: int) -> Iterator[None]:
-        """Read and reckon for the next fold. Between two steps events may be appended, and nothing else done:
-        else the fold does it again."""
+    def draft(self, now: int, most: int, portion: int) -> Iterator[None]:
+        """Read and reckon for the next fold, of which some `portion` events are written at a time. Between
+        two steps events may be appended, and nothing else done: else the fold does it again."""
+
+    def portions(self) -> Iterator[None]:
+        """Write what was drafted, a transaction at a time, all but the last portion. Between two of them
+        events may be appended, and nothing else done."""
 
     def fold(self, now: int, most: int, bare: bool = False) -> Folded:
-        """Fold what was drafted, or up to `most` events, in one transaction, the watermark with them; `bare`
-        leaves rules aside."""
+        """Fold what is left of what was drafted, or up to `most` events, in one transaction, the watermark
+        with them; `bare` leaves rules aside. What was broken off is gone on with, and so is what power loss
+        takes back."""
 
     def write(self, job: Callable[[Any], T], durable: bool = True) -> T:
         """Run `job` in one transaction; rolled back when it raises."""
