@@ -24,8 +24,8 @@ from retag.store import folding, log, marking, matching, replay, settle, showing
 from retag.store.desk import Desk
 from retag.store.membership import Touch, fact_of
 
-STEP = 128
-"""Events of one step: two or three milliseconds."""
+STEP = 64
+"""Events of one step: a millisecond or two."""
 
 MOST_OWED = 1 << 30
 

@@ -34,7 +34,7 @@ class Journal:
         on_folded: Callable[[Folded], None] | None = None,
         on_fatal: Callable[[BaseException], None] = exit_now,
         now: Callable[[], int] = time_ms,
-        slice_ms: float = 8.0,
+        slice_ms: float = 5.0,
     ) -> None:
         self.store = store
         self.limit = limit

@@ -4,8 +4,8 @@ Small slices keep the door's answers quick, larger ones cost less an event: they
 events, and at every call into SQLite the door's thread and the writer's hand the interpreter's lock to and
 fro. So up to two thousand events are drafted together, between whose steps the door's events are committed
 (retag.draft), and written in portions, during which they wait: that is what is measured here. At a busy door
-99 in 100 answers took 22 ms with writes of 20 ms, 15 with 8, and 17 with 5 (benchmarks/collect.py). So: fold
-when a thousand wait or the oldest has waited a tenth of a second; a portion is as many as are written in some
+99 in 100 events were committed within 14 to 17 ms with portions of 8 ms, and within 12 with 5. So: fold when
+a thousand wait or the oldest has waited a tenth of a second; a portion is as many as are written in some
 milliseconds, by what an event has cost lately; more when the wait grows.
 """
 

@@ -27,7 +27,7 @@ CHECKED_FIRST = 500_000_000
 """Files up to this size are checked before they are served, larger ones in the background."""
 WAL_DUE = 30 << 20
 """Bytes of WAL to checkpoint at when idle."""
-BUSY = 2
+BUSY = 3
 """So much larger when busy: less than sqlite.WAL_KEPT, which is written over again and again."""
 SETTLED = 256
 """Events of a draft that are settled at a time."""

@@ -23,7 +23,7 @@ BUSY_MS = 5000
 CHECKPOINT_WAIT_MS = 5
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 8_192
-WAL_KEPT = 64 << 20
+WAL_KEPT = 96 << 20
 """Bytes that the WAL file keeps when it begins again after a checkpoint (retag.store.wal says why)."""
 
 
