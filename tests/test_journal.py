@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 import threading
 import time
@@ -243,6 +244,34 @@ def test_events_that_come_while_nothing_is_drafted_are_not_passed_over(tmp_path)
     assert store.fold(NOW, 10).waiting == 1
     assert store.fold(NOW, 10).events == 1
     assert store.write(lambda cn: cn.execute("SELECT visitor FROM trail").fetchall()) == [(visitor(2),)]
+    store.close()
+
+
+def test_a_fold_is_written_in_portions_and_a_job_finds_none_of_them_alone(tmp_path):
+    """What was settled and two visitors at a time, the last two with the watermark; broken off in between, it
+    is gone on with before anybody else writes."""
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    audience = Bed(tmp_path / "a.db").audience({"event": "pagevisit"})
+
+    def count(cn):
+        sql = "SELECT (SELECT count(*) FROM member), (SELECT value FROM progress WHERE name = 'folded')"
+        return cn.execute(sql).fetchone()
+
+    def drafted(first):
+        store.append([event(visitor=visitor(n)) for n in range(first, first + 10)], ())
+        for _ in store.draft(NOW, 10, 2):
+            pass
+
+    drafted(0)
+    assert [count(store._cn) for _ in store.portions()] == [(n, None) for n in (0, 2, 4, 6, 8)]
+    assert (store.fold(NOW, 10).events, count(store._cn)) == (10, (10, 10))
+    drafted(10)
+    portions = store.portions()
+    assert list(itertools.islice(portions, 3)) == [None] * 3
+    assert count(store._cn) == (14, 10)
+    assert store.write(count) == (20, 20)
+    assert Bed(tmp_path / "a.db").members(audience) == {visitor(n) for n in range(20)}
     store.close()
 
 

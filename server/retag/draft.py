@@ -28,6 +28,7 @@ STEP = 64
 """Events of one step: a millisecond or two."""
 
 MOST_OWED = 1 << 30
+"""sys.maxsize and one more is no number for SQLite."""
 
 decode = msgspec.json.decode
 visitor_of = attrgetter("visitor")
@@ -130,7 +131,8 @@ class Draft:
 
     `bare` leaves the rules aside; `portion` is how many events a portion may have before the next visitor
     begins another one. `parts` are what is still to be written, each in a transaction or some in one, the
-    last with the watermark.
+    last with the watermark; `ahead` of these are to be written before that: none for the sake of one portion,
+    or where events change hands.
     """
 
     def __init__(self, desk: Desk, now: int, bare: bool = False, portion: int = sys.maxsize) -> None:
@@ -138,6 +140,7 @@ class Draft:
         self.upto = 0
         self.moves: list[settle.Move] = []
         self.parts: list[Callable[[sqlite3.Connection], None]] = []
+        self.ahead = 0
         self._desk, self._now, self._bare, self._most = desk, now, bare, portion
         self._settled: list[settle.Entry] = []
         self._matches: list[matching.Match] = []
@@ -154,12 +157,6 @@ class Draft:
         self._settled += one.settled
         self._matches += one.matches
 
-    @property
-    def ahead(self) -> int:
-        """How many parts may be written before that with the watermark: none for the sake of one portion,
-        or where events change hands."""
-        return 0 if self.moves or len(self.parts) < 4 else len(self.parts) - 2
-
     def write(self, cn: sqlite3.Connection, parts: int = sys.maxsize) -> None:
         """Store what is left of it, or some parts, in the caller's transaction: if that fails it is no more
         use. What is written is let go of: it would hold the draft itself, until a collector looked."""
@@ -169,6 +166,7 @@ class Draft:
 
     def take(self, cn: sqlite3.Connection) -> Iterator[None]:
         """The rules' memories and windows after the events that count, in steps of some milliseconds."""
+        settled = len(self.parts)
         for entries in shares(self._settled, self._most):
             marks = marking.Marks(self._desk.builds)
             counted = [] if self._bare else [(one.event, one.visitor) for one in entries if not one.standing]
@@ -176,6 +174,8 @@ class Draft:
                 self._match(cn, marks, touches_of(self._desk, counted[start : start + STEP]))
                 yield
             self.parts.append(partial(self._file, entries, marks))
+        if len(self.parts) > settled + 1 and not self.moves:
+            self.ahead = len(self.parts) - 1
         self.parts.append(self._conclude)
 
     def _match(self, cn: sqlite3.Connection, marks: marking.Marks, touches: list[Touch]) -> None:
@@ -193,7 +193,7 @@ class Draft:
         """The lists that match, once what those did whom they match is filed."""
         if not self._matches:
             return
-        matching.note(cn, self._matches, self.batch[-1].event.received)
+        matching.note(cn, self._matches, self.batch[-1].event.received if self.batch else self._now)
         if not self._bare:
             marks = marking.Marks(self._desk.builds)
             self._match(cn, marks, matching.touches(self._desk, self._matches, self._now))

@@ -158,7 +158,9 @@ class SqliteStore:
 
     def portions(self) -> Iterator[None]:
         with collector.paused():
-            while self._draft and self._draft.ahead and self._write_ahead(self._draft, 1):
+            for _ in range(self._draft.ahead if self._draft else 0):
+                if self._draft is None or not self._write_ahead(self._draft, 1):
+                    return
                 yield
 
     def _write_ahead(self, draft: Draft, parts: int) -> bool:
