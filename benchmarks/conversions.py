@@ -111,7 +111,7 @@ def floor(path: str, bodies: list[bytes]) -> tuple[float, float]:
 
 def served(mode: str, folder: Path, bodies: list[bytes]) -> tuple[float, float, str]:
     """`(seconds, of them the server's processor, how far the fold was behind)`."""
-    path, _ = collect.prepare(folder)
+    path, _ = collect.prepare(folder, "flood")
     made = json.loads((folder / "made.json").read_text())
     port, address = collect.free_port(), f"/v5/ad_accounts/{made['ad_account_id']}/events"
     command = [sys.executable, collect.__file__, "--serve", mode, "--port", str(port), "--path", path]
@@ -119,7 +119,7 @@ def served(mode: str, folder: Path, bodies: list[bytes]) -> tuple[float, float, 
         send(port, address + "?test=true", made["api_key"], bodies[:10])
         behind = collect.Behind(path)
         if mode == "river":
-            collect.add_audiences(port, made)
+            collect.add_audiences(port, made, collect.FLOOD)
             behind.start()
         started, spent = time.perf_counter(), running.spent()
         send(port, address, made["api_key"], bodies)
@@ -154,7 +154,7 @@ def main() -> None:
     for mode in [one for one in MODES if one in given.only.split(",")]:
         with tempfile.TemporaryDirectory(prefix="retag-bench-") as folder:
             if mode == "floor":
-                path, _ = collect.prepare(Path(folder))
+                path, _ = collect.prepare(Path(folder), "flood")
                 seconds, spent = on_core(collect.SERVER_CORE, lambda path=path: floor(path, bodies))
                 more = ""
             else:

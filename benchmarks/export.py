@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # behind ours: both have a shop
 
 import collect
 from retag.formats import FORMATS
@@ -184,7 +184,7 @@ def main() -> None:
     with contextlib.ExitStack() as held:
         folder = given.folder or Path(held.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        _, script = collect.prepare(folder)
+        _, script = collect.prepare(folder, "flood")
         server = held.enter_context(serving(folder, rate_limits="off"))
         fill(server, given.members)
         if given.only_fill:

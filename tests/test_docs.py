@@ -2,6 +2,8 @@
 
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -51,3 +53,12 @@ def test_the_tag_is_as_small_as_the_readme_says():
     """The byte budget."""
     size = (ROOT / "server" / "retag" / "web" / "static" / "tag" / "core.js").stat().st_size
     assert size <= float(re.search(r"\*\*([\d.]+) KB\*\*", README)[1]) * 1000 + 50
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "benchmarks").glob("*.py")))
+def test_every_benchmark_can_be_loaded(script):
+    """Those that a number comes from can be run by anyone: nothing that they ask of the project has gone."""
+    code = f"import sys, runpy; sys.path.insert(0, 'benchmarks'); runpy.run_path('benchmarks/{script}')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    missing = re.search(r"No module named '(duckdb|sklearn|scipy|lightgbm)'", done.stderr)
+    assert done.returncode == 0 or missing, done.stderr

@@ -29,7 +29,7 @@ WAL_DUE = 30 << 20
 """Bytes of WAL to checkpoint at when idle."""
 BUSY = 3
 """So much larger when busy: less than sqlite.WAL_KEPT, which is written over again and again."""
-SETTLED = 256
+SETTLED = 512
 """Events of a draft that are settled at a time."""
 PINNED_S = 0.5
 LOOK_S = 0.02
