@@ -19,7 +19,7 @@ WAIT_S = 0.1
 LATE_S = 0.4
 IDLE_S = 1.0
 LATE, QUIET = 2, 5
-"""How much larger slices may be then."""
+"""How much larger portions may be then."""
 QUIET_S = 0.25
 LEAST, MOST = 64, 20_000
 
@@ -56,13 +56,13 @@ class Pace:
         return max(0.001, since + WAIT_S - time.monotonic()) if waiting else IDLE_S
 
     def most(self, since: float, quiet: bool) -> int:
-        """Events for the next slice; larger ones when the oldest is late, or nobody is at the door."""
+        """Events of a portion; more when the oldest is late, or nobody is at the door."""
         late = time.monotonic() - since > LATE_S
         return max(
             LEAST, min(MOST, int(self._slice * (QUIET if quiet else LATE if late else 1) / self._cost))
         )
 
     def folded(self, events: int, seconds: float) -> None:
-        """Learn from a slice."""
+        """Learn from what was written."""
         if events >= LEAST:
             self._cost += 0.2 * (max(seconds / events, 1e-6) - self._cost)

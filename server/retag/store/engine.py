@@ -137,29 +137,29 @@ class SqliteStore:
         self._draft = None
         if self._halfway:
             return
-        with collector.paused():
-            self._desk.refresh(self._cn)
-            draft = Draft(self._desk, now, portion=portion)
-            entries, upto = self._entries(most)
-            for start in range(0, len(entries) or 1, SETTLED):
-                if not self._write_ahead(draft, len(draft.parts)):
-                    return
-                some = [settle.entry(*one) for one in entries[start : start + SETTLED]]
-                one = Settling(self._desk, some, some[-1].seq if some else upto, draft.met())
-                yield from one.reckon(self._cn)
-                if one.moves:
+        self._desk.refresh(self._cn)
+        draft = Draft(self._desk, now, portion=portion)
+        entries, upto = self._entries(most)
+        for start in range(0, len(entries) or 1, SETTLED):
+            if not self._write_ahead(draft, len(draft.parts)):
+                return
+            some = [settle.entry(*one) for one in entries[start : start + SETTLED]]
+            one = Settling(self._desk, some, some[-1].seq if some else upto, draft.met())
+            yield from one.reckon(self._cn)
+            if one.moves:
+                if not draft.batch:  # else the next draft begins with it
                     one.cut()
-                if not one.moves or not draft.batch:
                     draft.add(one)
-                if one.moves:
-                    break
-            yield from draft.take(self._cn)
-            self._draft = draft
+                break
+            draft.add(one)
+        yield from draft.take(self._cn)
+        self._draft = draft
 
     def portions(self) -> Iterator[None]:
-        with collector.paused():
-            for _ in range(self._draft.ahead if self._draft else 0):
-                if self._draft is None or not self._write_ahead(self._draft, 1):
+        draft = self._draft
+        if draft is not None:
+            for _ in range(draft.ahead):
+                if not self._write_ahead(draft, 1):
                     return
                 yield
 
